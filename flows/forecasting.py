@@ -1,0 +1,28 @@
+"""The daily job: the newest data, and the champion's forecast from it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from prefect import flow
+
+from daycast.steps.reference import ForecastRef
+from flows import tasks
+
+
+@flow(name="forecasting", flow_run_name="forecasting {dataset}")
+def forecasting(
+    dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True
+) -> ForecastRef:
+    """Fetch, validate, prepare and forecast; the same data and champion give the same rows, once.
+
+    Args:
+        dataset: its name, as in ``conf/dataset``.
+        as_of: last date whose data may be seen; ``None`` for all there is.
+        horizon: steps ahead; ``None`` for what the champion was judged on.
+        fetch: whether to ask the source for newer data where some is there already.
+    """
+    raw = tasks.ingest(dataset, fetch)
+    report = tasks.validate(raw, as_of)
+    data = tasks.prepare(report)
+    return tasks.forecast(data, as_of, horizon)

@@ -1,0 +1,235 @@
+"""Each step as a Prefect task: its retries, its timeout, and the content key its result is kept under.
+
+Tasks take and return references. A kept result is taken only while what it refers to is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.results import ResultStore
+
+from daycast import settings
+from daycast.config import Config, compose, dataset_only
+from daycast.steps import keys, progress
+from daycast.steps import backtest as backtest_step
+from daycast.steps import compare as compare_step
+from daycast.steps import fit as fit_step
+from daycast.steps import forecast as forecast_step
+from daycast.steps import ingest as ingest_step
+from daycast.steps import prepare as prepare_step
+from daycast.steps import promote as promote_step
+from daycast.steps import record as record_step
+from daycast.steps import register as register_step
+from daycast.steps import split as split_step
+from daycast.steps import transform as transform_step
+from daycast.steps import tune as tune_step
+from daycast.steps import validate as validate_step
+from daycast.steps import window as window_step
+from daycast.steps.reference import (
+    BacktestRef,
+    BoardRef,
+    DataRef,
+    FittedRef,
+    FoldsRef,
+    ForecastRef,
+    RunRef,
+    TransformRef,
+    TunedRef,
+    VersionRef,
+    WindowsRef,
+)
+
+HOUR = 3600.0
+
+
+def is_kept(step: str, key: str) -> bool:
+    """Whether a step's result is there under its key: Prefect's record of it, and the files it refers to."""
+    return settings.load().cache(step, key).exists() and ResultStore().exists(f"{step}-{key}")
+
+
+def _kept(step: str, key_of: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+    """Task options: keep the result under its content key, and say so when it is taken from there."""
+
+    def cache_key(_context: Any, given: dict[str, Any]) -> str | None:
+        key = key_of(given)
+        # A record whose files were deleted must not be taken; running again puts the same files back under the key.
+        gone = ResultStore().exists(f"{step}-{key}") and not settings.load().cache(step, key).exists()
+        return None if gone else f"{step}-{key}"
+
+    def tell(_task: Any, run: Any, state: Any) -> None:
+        if state.name == "Cached":
+            progress.emit(step, str(run.name).partition(" ")[2], 1, 1, "unchanged, taken from the cache")
+
+    return {
+        "cache_key_fn": cache_key,
+        "persist_result": True,
+        "result_serializer": "json",
+        "on_completion": [tell],
+    }
+
+
+@contextmanager
+def _shown(step: str, subject: str) -> Iterator[None]:
+    progress.emit(step, subject, 0, 0, "running")
+    yield
+    progress.emit(step, subject, 1, 1, "done")
+
+
+def configured(overrides: list[str]) -> Config:
+    """The configuration of this machine's project with overrides."""
+    return compose(settings.load().root, overrides)
+
+
+# Only ingest touches the world, so only it is worth repeating; wrong input stays wrong.
+@task(task_run_name="ingest {dataset}", retries=2, retry_delay_seconds=[5, 30], timeout_seconds=HOUR)
+def ingest(dataset: str, fetch: bool) -> str:
+    with _shown("ingest", dataset):
+        ingest_step.ingest(settings.load(), dataset, fetch=fetch)
+    return dataset
+
+
+@task(task_run_name="validate {dataset}", timeout_seconds=HOUR)
+def validate(dataset: str, as_of: date | None = None) -> str:
+    with _shown("validate", dataset):
+        validate_step.validate(settings.load(), dataset, as_of)
+    return dataset
+
+
+@task(task_run_name="prepare {dataset}", timeout_seconds=HOUR)
+def prepare(dataset: str) -> DataRef:
+    with _shown("prepare", dataset):
+        return prepare_step.prepare(settings.load(), dataset)
+
+
+@task(task_run_name="split {data.dataset}", timeout_seconds=HOUR)
+def split(config: Config, data: DataRef) -> FoldsRef:
+    with _shown("split", data.dataset):
+        return split_step.split(settings.load(), config, data)
+
+
+@task(
+    task_run_name="transform {name}",
+    timeout_seconds=HOUR,
+    **_kept("transform", lambda given: keys.transform(given["config"], given["data"], given["name"])),
+)
+def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> TransformRef:
+    return transform_step.transform(settings.load(), config, data, folds, name)
+
+
+@task(
+    task_run_name="window {arrays.model}",
+    timeout_seconds=HOUR,
+    **_kept("window", lambda given: keys.window(given["config"], given["data"], given["arrays"].model)),
+)
+def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef) -> WindowsRef:
+    return window_step.window(settings.load(), config, data, folds, arrays)
+
+
+@task(
+    task_run_name="tune {windows.model}",
+    timeout_seconds=24 * HOUR,
+    **_kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
+)
+def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) -> TunedRef:
+    with _shown("tune", windows.model):
+        return tune_step.tune(settings.load(), config, data, folds, windows.model)
+
+
+@task(
+    task_run_name="fit {tuned.model}",
+    timeout_seconds=24 * HOUR,
+    **_kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
+)
+def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
+    with _shown("fit", tuned.model):
+        return fit_step.fit(settings.load(), config, data, folds, tuned)
+
+
+@task(
+    task_run_name="backtest {fitted.model}",
+    timeout_seconds=24 * HOUR,
+    **_kept("backtest", lambda given: keys.backtest(given["config"], given["data"], given["fitted"].model)),
+)
+def backtest(config: Config, data: DataRef, folds: FoldsRef, fitted: FittedRef, tuned: TunedRef) -> BacktestRef:
+    with _shown("backtest", fitted.model):
+        return backtest_step.backtest(settings.load(), config, data, folds, fitted, tuned)
+
+
+@task(task_run_name="compare {data.dataset}", timeout_seconds=HOUR)
+def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
+    with _shown("compare", data.dataset):
+        return compare_step.compare(settings.load(), config, data, folds, tested)
+
+
+@contextmanager
+def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
+    """The pipeline run in MLflow while the block runs; one that breaks off is marked, and taken up by the next."""
+    run = record_step.open_run(settings.load(), config, data)
+    try:
+        yield run
+    except KeyboardInterrupt:
+        record_step.close_run(settings.load(), run, "KILLED")
+        raise
+    except BaseException:
+        record_step.close_run(settings.load(), run, "FAILED")
+        raise
+    record_step.close_run(settings.load(), run, "FINISHED")
+
+
+@task(
+    task_run_name="record {tuned.model}",
+    timeout_seconds=HOUR,
+    **_kept("record", lambda given: keys.record(given["run"], given["tested"].key)),
+)
+def record_model(
+    config: Config,
+    data: DataRef,
+    folds: FoldsRef,
+    run: RunRef,
+    tuned: TunedRef,
+    fitted: FittedRef,
+    tested: BacktestRef,
+) -> str:
+    with _shown("record", tuned.model):
+        return record_step.record_model(settings.load(), config, data, folds, run, (tuned, fitted, tested))
+
+
+@task(task_run_name="record {data.dataset}", timeout_seconds=HOUR)
+def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, board: BoardRef) -> None:
+    """Log the whole run, and show its leaderboard in Prefect with the way to it in MLflow."""
+    here, name = settings.load(), data.dataset.replace("_", "-")
+    with _shown("record", data.dataset):
+        record_step.record_run(here, config, data, folds, run, board)
+    table, decision = compare_step.read(here, board)
+    create_table_artifact(
+        key=f"leaderboard-{name}",
+        table=table.astype(object).where(table.notna(), None).to_dict("records"),
+        description="\n".join(f"- {reason}" for reason in decision.reasons),
+    )
+    if (link := record_step.run_link(here, run)) is not None:
+        create_link_artifact(key=f"mlflow-{name}", link=link, link_text="this run in MLflow")
+
+
+@task(task_run_name="register {data.dataset}", timeout_seconds=HOUR)
+def register(config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]) -> VersionRef:
+    with _shown("register", board.winner):
+        return register_step.register(settings.load(), config, data, run, board, tuned)
+
+
+@task(task_run_name="promote {version.model}", timeout_seconds=HOUR)
+def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
+    with _shown("promote", version.model):
+        return promote_step.promote(settings.load(), dataset, run.run_id)
+
+
+@task(task_run_name="forecast {data.dataset}", timeout_seconds=HOUR)
+def forecast(data: DataRef, as_of: date | None = None, horizon: int | None = None) -> ForecastRef:
+    here = settings.load()
+    with _shown("forecast", data.dataset):
+        return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon)

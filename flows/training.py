@@ -1,0 +1,45 @@
+"""The main job: from the world's bytes to a champion and its forecast."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prefect import flow
+
+from daycast.steps.reference import Outcome
+from flows import tasks
+
+Last = Literal["tune", "backtest", "forecast"]
+
+
+@flow(name="training", flow_run_name="training {overrides}")
+def training(overrides: list[str], fetch: bool = False, last: Last = "forecast") -> Outcome:
+    """Run every step up to ``last``; finished work is taken from where it lies.
+
+    Args:
+        overrides: in Hydra's grammar, such as ``dataset=cta``.
+        fetch: whether to ask the source for newer data where some is there already.
+        last: the last step to run.
+    """
+    config = tasks.configured(overrides)
+    data = tasks.prepare(tasks.validate(tasks.ingest(config.dataset.name, fetch)))
+    folds = tasks.split(config, data)
+    given = (config, data, folds)
+    with tasks.recording(config, data) as run:
+        # Breadth first: a task that waits for another holds a worker, so all models enter a stage before the next.
+        arrays = [tasks.transform.submit(*given, name) for name in config.model]
+        windows = [tasks.window.submit(*given, a) for a in arrays]
+        tuned = [tasks.tune.submit(*given, w) for w in windows]
+        if last == "tune":
+            return Outcome(data=data, run=run, tuned=tuple(t.result() for t in tuned))
+        fitted = [tasks.fit.submit(*given, t) for t in tuned]
+        tested = [tasks.backtest.submit(*given, f, t) for f, t in zip(fitted, tuned, strict=True)]
+        logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
+        board = tasks.compare(*given, [t.result() for t in tested])
+        tasks.record_run(*given, run, board, wait_for=logged)
+        made = Outcome(data=data, run=run, tuned=tuple(t.result() for t in tuned), board=board)
+        if last == "backtest":
+            return made
+        version = tasks.register(config, data, run, board, list(made.tuned))
+        champion = tasks.promote(data.dataset, run, version)
+        return made.model_copy(update={"champion": champion, "forecast": tasks.forecast(data)})

@@ -1,0 +1,5 @@
+"""``python -m daycast``."""
+
+from daycast.cli import main
+
+main()

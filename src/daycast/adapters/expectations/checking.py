@@ -1,0 +1,128 @@
+"""Run the suite: exact about the batch, quiet on the console, its Data Docs in a folder of their own."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from daycast.adapters.expectations.report import POSITION, SHOWN, entry
+from daycast.adapters.expectations.suite import Rule, columns_rule, freshness_rule, rules
+from daycast.config.dataset import Dataset
+from daycast.core import batch
+from daycast.errors import ToolError
+
+
+def check(dataset: Dataset, raw: pd.DataFrame, docs: Path) -> dict[str, Any]:
+    """The report on a batch: its figures, every check with the first rows that break it, and ``success``.
+
+    If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends on
+    nothing but ``dataset`` and ``raw``.
+
+    Args:
+        raw: the rows as ``adapters.sources.rows`` reads them.
+        docs: folder for the Data Docs, made anew; ``index.html`` is their first page.
+
+    Raises:
+        ToolError: Great Expectations could not evaluate an expectation.
+    """
+    contract, layout = dataset.contract, dataset.layout()
+    frame, figures = raw, {"rows": len(raw)}
+    complete = set(contract.columns) <= set(raw.columns)
+    if complete:
+        types = {name: column.type for name, column in contract.columns.items()}
+        measured = batch.measure(raw, types, tuple(i.sum for i in contract.identities), layout)
+        frame, figures = measured.frame, batch.summary(measured, layout, contract.flag_below)
+    frame = frame.assign(**{POSITION: frame.index})
+    asked = [columns_rule(dataset, [c for c in frame.columns if c not in raw.columns])]
+    asked += rules(dataset) if complete else ()
+    unit = "row" if dataset.read.format == "parquet" else "line"
+    results = _run(dataset.name, frame, asked, docs)
+    checks = [entry(rule, result, frame, unit) for rule, result in zip(asked, results, strict=True)]
+    return {"dataset": dataset.name, **figures, "checks": checks, "success": all(c["success"] for c in checks)}
+
+
+def fresh(dataset: Dataset, newest: pd.Timestamp, oldest: pd.Timestamp) -> dict[str, Any]:
+    """The check that the ``newest`` row is not older than ``oldest``, as an entry of a report.
+
+    Raises:
+        ToolError: Great Expectations could not evaluate the expectation.
+    """
+    rule, frame = freshness_rule(dataset, oldest), pd.DataFrame({batch.TIME: [newest], POSITION: [0]})
+    (result,) = _run(dataset.name, frame, [rule], None)
+    return entry(rule, result, frame, "line")
+
+
+def _run(name: str, frame: pd.DataFrame, asked: Sequence[Rule], docs: Path | None) -> list[Mapping[str, Any]]:
+    """What Great Expectations found, in the order of the rules."""
+    with _context(docs) as context:
+        import great_expectations as gx
+        from great_expectations.checkpoint import UpdateDataDocsAction
+
+        suite = gx.ExpectationSuite(name=name, expectations=[rule.expectation(i) for i, rule in enumerate(asked)])
+        asset = context.data_sources.add_pandas("received").add_dataframe_asset(name)
+        batch_definition = asset.add_batch_definition_whole_dataframe("batch")
+        definition = gx.ValidationDefinition(name=name, data=batch_definition, suite=context.suites.add(suite))
+        checkpoint = gx.Checkpoint(
+            name=name,
+            validation_definitions=[context.validation_definitions.add(definition)],
+            actions=[UpdateDataDocsAction(name="docs")] if docs else [],
+            result_format={
+                "result_format": "SUMMARY",
+                "partial_unexpected_count": SHOWN,
+                "unexpected_index_column_names": [POSITION],
+            },
+        )
+        ran = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
+    (validation,) = ran.run_results.values()
+    results = {r.expectation_config.meta["rule"]: r.to_json_dict() for r in validation.results}
+    for position, result in results.items():
+        _evaluated(result, asked[position])
+    return [results[position] for position in range(len(asked))]
+
+
+@contextmanager
+def _context(docs: Path | None) -> Iterator[Any]:
+    """A Great Expectations context for one run, without a word on the console; its Data Docs end in ``docs``."""
+    logger = logging.getLogger("great_expectations")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        with tempfile.TemporaryDirectory(prefix="daycast-gx-") as room:
+            context = gx.get_context(mode="file", project_root_dir=room) if docs else gx.get_context(mode="ephemeral")
+            context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+            yield context
+            if docs is not None:
+                _publish(Path(room) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
+    finally:
+        logger.setLevel(level)
+
+
+def _publish(site: Path, docs: Path) -> None:
+    """Put the site in the place of ``docs``, its first page last, so that a page there means a whole site."""
+    shutil.rmtree(docs, ignore_errors=True)
+    shutil.copytree(site, docs, ignore=shutil.ignore_patterns("*.gif"))  # 3 MB of moving pictures of how to use the tool
+    (docs / "index.html").unlink()
+    shutil.copyfile(site / "index.html", docs / "index.html")
+
+
+def _evaluated(result: Mapping[str, Any], rule: Rule) -> None:
+    """Raise ``ToolError`` if the expectation could not be evaluated: that is no verdict on the data."""
+    info = result["exception_info"]
+    told = [info] if "raised_exception" in info else list(info.values())
+    raised = [i["exception_message"] for i in told if i["raised_exception"]]
+    if raised:
+        raise ToolError(
+            f"Great Expectations to check `{rule.name}` of {rule.column or 'the batch'}",
+            f"it failed: {raised[0]}",
+            "check that great-expectations is the version of the lock file (`make clean && make test`)",
+        )

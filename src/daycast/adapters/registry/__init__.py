@@ -1,0 +1,28 @@
+"""Versions of a dataset's registered model in MLflow: files and code, never a pickle, and proven before they count."""
+
+from daycast.adapters.registry.package import Candidate, Example
+from daycast.adapters.registry.versions import (
+    Loaded,
+    Version,
+    by_alias,
+    load,
+    model_name,
+    register,
+    set_alias,
+    unset_alias,
+    versions,
+)
+
+__all__ = [
+    "Candidate",
+    "Example",
+    "Loaded",
+    "Version",
+    "by_alias",
+    "load",
+    "model_name",
+    "register",
+    "set_alias",
+    "unset_alias",
+    "versions",
+]

@@ -1,0 +1,187 @@
+"""Hyperparameter search by Optuna: propose, prune, remember the study. It knows nothing of folds or models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from daycast.config import Tuning
+from daycast.config.models import Choice, IntRange, Space
+
+if TYPE_CHECKING:
+    import optuna
+
+Report = Callable[[int, float], None]
+"""Called with (step, value so far, lower is better); raises ``TrialPruned`` when the trial is not worth going on."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial: its number from 0, ``complete``, ``pruned`` or ``failed``, its parameters, value and curve by step."""
+
+    number: int
+    state: str
+    parameters: dict[str, Any]
+    value: float | None
+    curve: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found: the best trial, and all of them."""
+
+    best: TrialRecord
+    trials: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised.
+
+    Attributes:
+        evaluate: called with (parameters, report, trial number); returns the value, lower is better.
+        space: parameter -> what to search.
+        start: the configured values of those parameters, tried first.
+    """
+
+    evaluate: Callable[[dict[str, Any], Report, int], float]
+    space: Mapping[str, Space]
+    start: Mapping[str, Any]
+
+
+def search(
+    url: str,
+    study_name: str,
+    objective: Objective,
+    tuning: Tuning,
+    seed: int,
+    on_trial: Callable[[int, int, float | None], None] | None = None,
+) -> SearchResult:
+    """Run trials until ``tuning.n_trials`` are finished, counting those of earlier, interrupted calls.
+
+    The study lives at ``url`` under ``study_name``; calling again after a kill takes it up where it stood. A trial
+    whose process died is marked failed by its missing heartbeat and its parameters are tried again.
+
+    Args:
+        on_trial: called with (finished, of how many, best value so far or None).
+
+    Raises:
+        Whatever ``evaluate`` raises, except ``TrialPruned``.
+    """
+    study = _study(url, study_name, tuning, seed)
+    if not study.trials:
+        study.enqueue_trial(dict(objective.start), skip_if_exists=True)
+
+    def evaluate(trial: optuna.Trial) -> float:
+        import optuna
+
+        parameters = {name: _suggest(trial, name, space) for name, space in objective.space.items()}
+
+        def report(step: int, value: float) -> None:
+            trial.report(value, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"trial {trial.number} at step {step}: {value:.4g} is worse than the median")
+
+        return objective.evaluate(parameters, report, trial.number)
+
+    def tell(*_: Any) -> None:
+        finished = _finished(study)
+        if on_trial is not None:
+            best = min((t.value for t in finished if t.value is not None and t.state.name == "COMPLETE"), default=None)
+            on_trial(len(finished), tuning.n_trials, best)
+
+    missing = tuning.n_trials - len(_finished(study))
+    tell()
+    if missing > 0:
+        study.optimize(evaluate, n_trials=missing, timeout=tuning.timeout_s, callbacks=[tell])
+    trials = tuple(_record(t) for t in study.get_trials(deepcopy=False))
+    return SearchResult(_record(study.best_trial), trials)
+
+
+def study_figures(url: str, study_name: str, folder: Path) -> list[Path]:
+    """Write the optimisation history and, with enough finished trials, the parameters' importance as PNG files."""
+    import warnings
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import optuna
+    from matplotlib import pyplot
+
+    study = optuna.load_study(study_name=study_name, storage=_storage(url))
+    complete = [t for t in study.trials if t.state.name == "COMPLETE"]
+    drawings = {"tuning_history": optuna.visualization.matplotlib.plot_optimization_history}
+    if len(complete) >= 4 and len({t.value for t in complete}) > 1:
+        drawings["tuning_importance"] = optuna.visualization.matplotlib.plot_param_importances
+    files = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in drawings.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            axes = draw(study)
+        axes.figure.set_size_inches(8, 4.5)
+        axes.figure.tight_layout()
+        files.append(folder / f"{name}.png")
+        axes.figure.savefig(files[-1], dpi=110)
+        pyplot.close(axes.figure)
+    return files
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    import optuna
+
+    sqlite = urlsplit(url).scheme.startswith("sqlite")
+    if sqlite:
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.RDBStorage(
+        url,
+        # Workers in several processes wait for SQLite's one writer instead of failing.
+        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+        heartbeat_interval=30,
+        grace_period=90,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
+    )
+
+
+def _study(url: str, name: str, tuning: Tuning, seed: int) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = _storage(url)
+    study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+    # A resumed process with the same seed would repeat its earlier draws, so the seed moves with the finished trials.
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed + len(_finished(study)), n_startup_trials=tuning.n_startup_trials
+    )
+    study.pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=tuning.n_startup_trials, n_warmup_steps=tuning.warmup_epochs)
+        if tuning.pruner == "median"
+        else optuna.pruners.NopPruner()
+    )
+    return study
+
+
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return [t for t in study.get_trials(deepcopy=False) if t.state.name in ("COMPLETE", "PRUNED")]
+
+
+def _suggest(trial: optuna.Trial, name: str, space: Space) -> Any:
+    if isinstance(space, Choice):
+        return trial.suggest_categorical(name, list(space.values))
+    if isinstance(space, IntRange):
+        return trial.suggest_int(name, space.low, space.high, step=space.step)
+    return trial.suggest_float(name, space.low, space.high, log=space.log)
+
+
+def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    names = {"COMPLETE": "complete", "PRUNED": "pruned"}
+    return TrialRecord(
+        trial.number,
+        names.get(trial.state.name, "failed"),
+        dict(trial.params),
+        trial.value if trial.state.name == "COMPLETE" else None,
+        dict(trial.intermediate_values),
+    )

@@ -1,0 +1,29 @@
+"""Runs in MLflow: opened under a content key, recorded once, looked up again.
+
+Only ``MlflowClient`` is used, never MLflow's active run, experiment or URI, so threads and pipelines don't disturb each
+other. Every write may be repeated: a run is found again by its key, and what it holds already is not logged twice.
+"""
+
+from daycast.adapters.tracking.client import Tracking
+from daycast.adapters.tracking.lookup import Run, children, find, latest, link, text
+from daycast.adapters.tracking.results import Results, Trial
+from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, trials, use_data
+
+__all__ = [
+    "Results",
+    "Run",
+    "Tracking",
+    "Trial",
+    "child",
+    "children",
+    "close_run",
+    "find",
+    "latest",
+    "link",
+    "open_run",
+    "put",
+    "record",
+    "text",
+    "trials",
+    "use_data",
+]

@@ -1,0 +1,76 @@
+"""Reading runs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from daycast.adapters.tracking.client import KIND, PARENT, Tracking, connected, name_of, search
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Recorded
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was recorded; ``started`` in milliseconds since 1970 UTC, ``metrics`` the last value of each."""
+
+    run_id: str
+    name: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def find(tracking: Tracking, run_id: str) -> Run:
+    """One run by its id. Raises ``ToolError`` if there is none."""
+    with connected(tracking) as client:
+        return _read(client.get_run(run_id))
+
+
+def latest(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> Run | None:
+    """The newest finished pipeline run of a dataset that has these tags, or ``None``."""
+    with connected(tracking) as client:
+        experiment = client.get_experiment_by_name(name_of(dataset))
+        if experiment is None:
+            return None
+        found = search(client, experiment.experiment_id, {**tags, KIND: "run"}, status="FINISHED", newest=True)
+        return _read(found[0]) if found else None
+
+
+def children(tracking: Tracking, run_id: str, kind: Literal["model", "trial"] = "model") -> list[Run]:
+    """The runs inside a run, oldest first."""
+    with connected(tracking) as client:
+        at = client.get_run(run_id).info.experiment_id
+        return [_read(r) for r in search(client, at, {PARENT: run_id, KIND: kind})]
+
+
+def text(tracking: Tracking, run_id: str, path: str) -> str:
+    """The text of a run's artifact. Raises ``ToolError`` if there is none."""
+    with connected(tracking) as client, tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
+
+
+def link(tracking: Tracking, run_id: str) -> str | None:
+    """Address of a run in the server's UI, or ``None`` where no server is configured."""
+    if not tracking.uri.startswith("http"):
+        return None
+    with connected(tracking) as client:
+        return f"{tracking.uri.rstrip('/')}/#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+
+
+def _read(run: Recorded) -> Run:
+    return Run(
+        run.info.run_id,
+        run.info.run_name,
+        run.info.status,
+        run.info.start_time,
+        dict(run.data.tags),
+        dict(run.data.params),
+        dict(run.data.metrics),
+    )

@@ -1,0 +1,26 @@
+"""Versions of every data file, by DVC: the only package that drives it.
+
+A dataset's raw file lies in ``data/raw/<dataset>/`` and is tracked by the pointer ``data/raw/<dataset>.dvc``; the stages
+``validate@<dataset>`` and ``prepare@<dataset>`` of ``dvc.yaml`` make the rest, and ``dvc.lock`` records from what. The
+**data version** is the md5 of the prepared Parquet in ``dvc.lock``.
+"""
+
+from daycast.adapters.versioning.git import commit
+from daycast.adapters.versioning.places import DataVersion, Raw, recorded, version
+from daycast.adapters.versioning.stages import reproduce
+from daycast.adapters.versioning.storage import add, materialise, push, restore, revert, settle
+
+__all__ = [
+    "DataVersion",
+    "Raw",
+    "add",
+    "commit",
+    "materialise",
+    "push",
+    "recorded",
+    "reproduce",
+    "restore",
+    "revert",
+    "settle",
+    "version",
+]

@@ -1,0 +1,25 @@
+"""Which commit the code is at."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+
+def commit(root: Path) -> str:
+    """The git commit of ``root``, ``-dirty`` if tracked files differ from it; ``unknown`` outside a git clone of it."""
+    if shutil.which("git") is None or not _git(root, "ls-files", "dvc.yaml"):
+        return UNKNOWN  # no git here, or a project unpacked inside somebody else's clone
+    head = _git(root, "rev-parse", "--verify", "HEAD")
+    if not head:
+        return UNKNOWN
+    return f"{head}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git answers; nothing if it fails."""
+    ran = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+    return ran.stdout.strip() if ran.returncode == 0 else ""

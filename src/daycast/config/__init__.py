@@ -1,0 +1,42 @@
+"""What a user may turn: ``conf/`` composed by Hydra, checked into frozen, strict, documented sections.
+
+Only the dataset section is imported at once: the stages of DVC read it alone, and shall depend on no code of the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from daycast.config.compose import compose, config_hash, dataset_only
+from daycast.config.dataset import Dataset
+
+if TYPE_CHECKING:
+    from daycast.config.models import AutoArima, DayTypeNaive, Model, Naive, Recurrent, Sarima, SeasonalNaive
+    from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
+
+__all__ = [
+    "AutoArima",
+    "Backtest",
+    "Config",
+    "Dataset",
+    "DayTypeNaive",
+    "Model",
+    "Naive",
+    "Promotion",
+    "Recurrent",
+    "Runner",
+    "Sarima",
+    "SeasonalNaive",
+    "Trainer",
+    "Tuning",
+    "compose",
+    "config_hash",
+    "dataset_only",
+]
+
+_IN_SECTIONS = ("Backtest", "Config", "Promotion", "Runner", "Trainer", "Tuning")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{'sections' if name in _IN_SECTIONS else 'models'}"), name)

@@ -1,0 +1,160 @@
+"""The ``model`` group: one section per family; a model is an entry of the group under a name of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from daycast.config.section import Section
+
+
+class FloatRange(Section):
+    """Real numbers to search."""
+
+    kind: Literal["float"]
+    low: float = Field(description="least value")
+    high: float = Field(description="greatest value")
+    log: bool = Field(default=False, description="whether to search on a logarithmic scale")
+
+
+class IntRange(Section):
+    """Whole numbers to search."""
+
+    kind: Literal["int"]
+    low: int = Field(description="least value")
+    high: int = Field(description="greatest value")
+    step: int = Field(default=1, ge=1, description="distance between values")
+
+
+class Choice(Section):
+    """Values to choose from."""
+
+    kind: Literal["choice"]
+    values: tuple[int | float | str | bool, ...] = Field(min_length=1, description="the values")
+
+
+Space = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
+
+
+class Difference(Section):
+    """Subtract the value ``lag`` steps before, for each lag in turn."""
+
+    kind: Literal["difference"]
+    lags: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="lags, steps, such as [7, 1]")
+
+
+class Scale(Section):
+    """Bring each series to a common scale, learned up to the cutoff."""
+
+    kind: Literal["scale"]
+    method: Literal["standard", "minmax", "robust", "none"] = Field(
+        description="zero mean and unit deviation; 0..1; median and interquartile range; or no scaling"
+    )
+    log1p: bool = Field(default=False, description="take log(1 + y) first; y must not be below 0")
+
+
+TransformStep = Annotated[Difference | Scale, Field(discriminator="kind")]
+
+
+class _Family(Section):
+    baseline: ClassVar[bool] = False
+    """Whether the gate counts it as a naive baseline that others must beat."""
+
+
+class Naive(_Family):
+    """The last observed value."""
+
+    baseline: ClassVar[bool] = True
+    family: Literal["naive"]
+
+
+class SeasonalNaive(_Family):
+    """The last observed value a whole number of lags before."""
+
+    baseline: ClassVar[bool] = True
+    family: Literal["seasonal_naive"]
+    lag: int | None = Field(ge=1, description="steps; null for the dataset's season_length")
+
+
+class DayTypeNaive(_Family):
+    """The mean of the last days of the same day type."""
+
+    baseline: ClassVar[bool] = True
+    family: Literal["day_type_naive"]
+    column: str = Field(description="known categorical column that holds the day type")
+    window: int = Field(ge=1, description="how many such days are averaged")
+
+
+class Sarima(_Family):
+    """Seasonal ARIMA by statsmodels, per series."""
+
+    family: Literal["sarima"]
+    order: tuple[int, int, int] = Field(description="p, d, q")
+    seasonal_order: tuple[int, int, int] = Field(description="P, D, Q; the period is the dataset's season_length")
+    known: tuple[str, ...] = Field(description="known columns used as regressors; one level of each is left out")
+    scale: bool = Field(description="divide each series by its standard deviation first, so the optimiser converges")
+    update: Literal["filter", "refit"] = Field(
+        description="at a new origin: run the filter with the fitted parameters, or fit again"
+    )
+    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+
+
+class AutoArima(_Family):
+    """Order chosen by statsforecast's AutoARIMA, per series."""
+
+    family: Literal["auto_arima"]
+    known: tuple[str, ...] = Field(description="known columns used as regressors; one level of each is left out")
+    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+
+
+class Recurrent(_Family):
+    """A recurrent network: an encoder over the lookback, then a direct head or a decoder over the horizon."""
+
+    family: Literal["recurrent"]
+    cell: Literal["lstm", "gru"] = Field(description="recurrent cell")
+    output: Literal["direct", "seq2seq"] = Field(
+        description="direct: one head reads the last state for every step; seq2seq: a decoder walks over the horizon"
+    )
+    inputs: Literal["joint", "each"] = Field(
+        description="joint: all series are one multivariate sample; each: one global model, a sample per series"
+    )
+    lookback: int = Field(ge=1, description="input steps")
+    hidden: int = Field(ge=1, le=2048, description="units per layer")
+    layers: int = Field(ge=1, le=8, description="stacked recurrent layers")
+    dropout: float = Field(ge=0, lt=1, description="share of units dropped between layers and before the head")
+    transforms: tuple[TransformStep, ...] = Field(description="applied in this order to y, inverted in the other")
+    loss: Literal["huber", "mae", "mse"] = Field(description="training loss, in transformed units")
+    learning_rate: float = Field(gt=0, description="peak step size of AdamW")
+    weight_decay: float = Field(ge=0, description="AdamW weight decay")
+    schedule: Literal["cosine", "constant"] = Field(
+        description="step size by epoch: down from learning_rate to 0 along a cosine over max_epochs, or constant"
+    )
+    batch_size: int = Field(ge=1, description="windows per training step")
+    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+    search: dict[str, Space] = Field(description="field of this model -> what to search; the fields' values are the start")
+
+    @model_validator(mode="after")
+    def _search_is_sound(self) -> Recurrent:
+        faults = [
+            f"search.{name}: not a field of this model that can be searched"
+            for name in self.search
+            if name not in type(self).model_fields or name in ("family", "search", "transforms", "inputs")
+        ]
+        for name, space in self.search.items():
+            if not isinstance(space, Choice) and space.low > space.high:
+                faults.append(f"search.{name}: low {space.low} is above high {space.high}")
+        if self.transforms and isinstance(self.transforms[-1], Difference):
+            faults.append("transforms: the last one must be a scale, or the network sees raw units")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def with_parameters(self, parameters: dict[str, Any]) -> Recurrent:
+        """This model with a trial's parameters in place, checked again; its search space is spent."""
+        return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
+
+
+Model = Annotated[
+    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Recurrent, Field(discriminator="family")
+]

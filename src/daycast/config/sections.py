@@ -1,0 +1,144 @@
+"""The other groups, and the whole configuration."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from daycast.config.dataset import Dataset
+from daycast.config.models import DayTypeNaive, Model, Recurrent
+from daycast.config.section import Section
+from daycast.core.split import Plan
+
+Metric = Literal["mae", "rmse", "mape", "smape", "mase"]
+
+
+class Backtest(Section):
+    """Which cutoffs are forecast from, and how the forecasts are judged."""
+
+    name: str = Field(description="name, as in conf/backtest/<name>.yaml")
+    horizon: int = Field(ge=1, le=1000, description="steps ahead")
+    step_size: int = Field(ge=1, description="timestamps between origins")
+    n_targets: int | None = Field(ge=1, description="timestamps in the test window, by count; null if by date")
+    first_target: date | None = Field(description="first test target, ISO date; null if by count")
+    last_target: date | None = Field(description="last test target, ISO date; null for the end of the data")
+    fit_cutoff: date | None = Field(description="last date of the final fit; null for the one before the first target")
+    start: date | None = Field(description="first date that any fit may use; null for all history")
+    n_folds: int = Field(ge=1, le=20, description="validation folds before fit_cutoff, on which everything is chosen")
+    fold_targets: int = Field(ge=1, description="timestamps in each validation fold")
+    series: tuple[str, ...] | None = Field(description="series that are scored; null for all")
+    metric: Metric = Field(description="what the leaderboard sorts by, lower is better")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_the_window(self) -> Backtest:
+        faults = []
+        if (self.n_targets is None) == (self.first_target is None):
+            faults.append("give either n_targets (by count) or first_target (by date)")
+        if self.n_targets is not None and self.n_targets < self.horizon:
+            faults.append(f"n_targets {self.n_targets} is below horizon {self.horizon}: no origin fits")
+        if self.fold_targets < self.horizon:
+            faults.append(f"fold_targets {self.fold_targets} is below horizon {self.horizon}: no origin fits")
+        if self.first_target and self.last_target and self.first_target > self.last_target:
+            faults.append(f"first_target {self.first_target} is after last_target {self.last_target}")
+        if self.fit_cutoff and self.first_target and self.fit_cutoff >= self.first_target:
+            faults.append(f"fit_cutoff {self.fit_cutoff} must be before first_target {self.first_target}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def plan(self) -> Plan:
+        """These values in the terms of ``core.split``."""
+
+        def stamp(value: date | None) -> pd.Timestamp | None:
+            return None if value is None else pd.Timestamp(value)
+
+        return Plan(
+            self.horizon,
+            self.step_size,
+            self.n_targets,
+            stamp(self.first_target),
+            stamp(self.last_target),
+            stamp(self.fit_cutoff),
+            stamp(self.start),
+            self.n_folds,
+            self.fold_targets,
+        )
+
+
+class Tuning(Section):
+    """How hyperparameters are searched."""
+
+    name: str = Field(description="name, as in conf/tuning/<name>.yaml")
+    n_trials: int = Field(ge=0, description="finished trials per model (pruned ones count); 0 keeps the configured values")
+    n_startup_trials: int = Field(ge=1, description="random trials before TPE and pruning set in")
+    pruner: Literal["median", "none"] = Field(description="when to stop a trial early")
+    warmup_epochs: int = Field(ge=0, description="epochs of a fold before a trial may be pruned")
+    timeout_s: float | None = Field(gt=0, description="stop starting trials after this many seconds; null for never")
+    seeds: int = Field(ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged")
+
+
+class Trainer(Section):
+    """The training loop."""
+
+    name: str = Field(description="name, as in conf/trainer/<name>.yaml")
+    accelerator: Literal["cpu", "gpu", "auto"] = Field(description="where to train")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="Lightning precision")
+    max_epochs: int = Field(ge=1, description="most epochs")
+    patience: int = Field(ge=1, description="epochs without a better validation loss before stopping early")
+    validation_steps: int = Field(ge=1, description="last target timestamps of the fit's history held out to stop early")
+    gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
+    deterministic: bool = Field(description="same seed, same data, same machine: same bits")
+    threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
+
+
+class Promotion(Section):
+    """When a challenger may become champion."""
+
+    name: str = Field(description="name, as in conf/promotion/<name>.yaml")
+    margin: float = Field(ge=0, lt=1, description="relative improvement over the best naive baseline that is required")
+
+
+class Runner(Section):
+    """Where tasks run."""
+
+    kind: Literal["threads", "processes"] = Field(description="Prefect task runner")
+    workers: int = Field(ge=1, le=256, description="tasks at once")
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    seed: int = Field(ge=0, description="seed of everything random")
+    dataset: Dataset = Field(description="the data")
+    model: dict[str, Model] = Field(min_length=1, description="name -> model")
+    backtest: Backtest = Field(description="origins and judgement")
+    tuning: Tuning = Field(description="hyperparameter search")
+    trainer: Trainer = Field(description="training loop")
+    promotion: Promotion = Field(description="the gate")
+    runner: Runner = Field(description="where tasks run")
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> Config:
+        faults = []
+        known = self.dataset.covariates.known
+        series = tuple(self.dataset.read.series or ())
+        for name, model in self.model.items():
+            columns = getattr(model, "known", ())
+            columns = (*columns, model.column) if isinstance(model, DayTypeNaive) else columns
+            faults += [
+                f"model.{name}: column `{c}` is not in dataset.covariates.known {sorted(known)}"
+                for c in columns
+                if c not in known
+            ]
+            if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
+                faults.append(f"trainer.validation_steps must exceed backtest.horizon for model.{name}")
+        if self.backtest.series and series:
+            faults += [f"backtest.series: `{s}` is not among {series}" for s in self.backtest.series if s not in series]
+        if not any(m.baseline for m in self.model.values()):
+            faults.append("model: name at least one naive baseline, as nothing is promoted without beating one")
+        if faults:
+            raise ValueError("; ".join(dict.fromkeys(faults)))
+        return self

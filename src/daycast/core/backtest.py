@@ -1,0 +1,99 @@
+"""Forecasts made at past cutoffs, what came of them, and how far off they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from daycast.core import split
+from daycast.core.forecast import Forecaster, predict, rows
+from daycast.core.frame import Table
+from daycast.core.split import Fold
+from daycast.errors import DataError, HistoryError, ModelError
+
+ENOUGH = 20  # residuals from which a step's own 0.1 and 0.9 quantiles are taken: two lie beyond each of them
+
+
+def forecasts(model: Forecaster, table: Table, fold: Fold, series: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Forecast from each of the fold's cutoffs, with a model already fitted at its ``fit_cutoff``.
+
+    The model sees every series; ``series`` only chooses whose rows are returned. A series with nothing observed in the
+    fold's fit history has no rows: no model could know it, so leaving it out favours none.
+
+    Returns:
+        Rows ``unique_id, cutoff, ds, step, y_hat`` in raw units. They hold no actual value.
+
+    Raises:
+        DataError: ``series`` names one that does not exist.
+        HistoryError: a series named, or every series, has nothing observed in the fit history.
+    """
+    wanted = split.history(table, fold)
+    if series is not None:
+        wanted = wanted.only(series)
+    known = [name for name, values in zip(wanted.ids, wanted.y, strict=True) if np.isfinite(values).any()]
+    if not known or (series is not None and len(known) < len(wanted.ids)):
+        unseen = sorted(set(wanted.ids) - set(known))
+        raise HistoryError(
+            f"observed values up to {fold.fit_cutoff.date()} in the series to forecast",
+            f"none in {unseen[:5]}",
+            "move the folds to later dates, or leave these series out",
+        )
+    origins = split.origins(table, fold.cutoffs, fold.horizon)
+    made = rows(predict(model, origins), origins)
+    return made[made["unique_id"].isin(known)].reset_index(drop=True)
+
+
+def with_actuals(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The rows with what came, ``y`` in raw units, NaN where nothing was observed (yet). For the scorer alone.
+
+    Raises:
+        DataError: a series or timestamp is not the table's.
+    """
+    panel = table.panel
+    at = pd.Index(panel.ids).get_indexer(pd.Index(rows["unique_id"]))
+    when = panel.ds.get_indexer(pd.DatetimeIndex(rows["ds"]))
+    stray = (at < 0) | ((when < 0) & (rows["ds"] <= panel.cutoff).to_numpy())
+    if stray.any():
+        first = rows.loc[stray].iloc[0]
+        raise DataError(
+            "forecast rows of series and timestamps that the data have",
+            f"{int(stray.sum())} others, first {first['unique_id']} at {first['ds']}",
+            "score forecasts with the version of the data that they were made from, or a newer one",
+        )
+    return rows.assign(y=np.where(when >= 0, panel.y[at, when], np.nan))
+
+
+def residual_offsets(rows: pd.DataFrame, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> pd.DataFrame:
+    """Quantiles of y − y_hat on validation rows: what ``core.forecast.band`` adds to a forecast.
+
+    Each (series, step) has its own where it has at least ``ENOUGH`` residuals; the others take the quantiles of all of
+    their series' residuals, whatever the step. A series without any residual has NaN.
+
+    Args:
+        rows: ``unique_id, step, y_hat, y``, out of sample.
+        levels: quantile levels in (0, 1).
+
+    Returns:
+        Indexed by (``unique_id``, ``step``) for every pair in ``rows``, columns ``q0.1`` … by ascending level, in units
+        of y; each row ascends, so bands never cross.
+
+    Raises:
+        ModelError: a level is outside (0, 1) or given twice.
+    """
+    ordered = np.unique(np.asarray(levels, dtype=np.float64))
+    if not len(ordered) or len(ordered) != len(levels) or ordered[0] <= 0 or ordered[-1] >= 1:
+        raise ModelError("distinct quantile levels in (0, 1)", f"{list(levels)}", "correct the levels")
+    residuals = rows.assign(residual=rows["y"] - rows["y_hat"])[["unique_id", "step", "residual"]]
+    known = residuals.dropna()
+    by_step = known.groupby(["unique_id", "step"])["residual"]
+    pairs = pd.MultiIndex.from_frame(residuals[["unique_id", "step"]].drop_duplicates()).sort_values()
+    own = by_step.quantile(ordered).unstack().reindex(index=pairs, columns=ordered)
+    pooled = known.groupby("unique_id")["residual"].quantile(ordered).unstack()
+    pooled = pooled.reindex(index=pairs.get_level_values("unique_id"), columns=ordered)
+    enough = (by_step.size().reindex(pairs, fill_value=0) >= ENOUGH).to_numpy()
+    values = np.where(enough[:, None], own.to_numpy(), pooled.to_numpy())
+    # Interpolating between equal residuals can round a higher level a bit lower.
+    ascending = np.maximum.accumulate(values, axis=1)
+    return pd.DataFrame(ascending, index=pairs, columns=[f"q{level:g}" for level in ordered])

@@ -1,0 +1,194 @@
+"""What can be measured of a raw batch before anybody trusts it: pure, and never changing or dropping a value.
+
+Expectations look at the raw columns, and at the columns derived here where a rule needs more than one cell: how a text
+reads, whether a sum holds, what lies before a row in its series, what the calendar says. Shapes: ``R`` rows left when exact
+duplicates are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from daycast.core.canonical import Layout, calendar_frame, timestamps
+
+TIME = "time, as read"
+ABSENT = "timestamps absent before"
+OFF_GRID = "off the grid"
+BY_CALENDAR = "day type, as the calendar allows"
+
+
+def unreadable(column: str) -> str:
+    """Derived column: the values of ``column`` that can't be read as its type, else null."""
+    return f"{column}: unreadable"
+
+
+def number(column: str) -> str:
+    """Derived column: the numbers that ``column`` reads as; NaN where missing or unreadable."""
+    return f"{column}: number"
+
+
+def first_of_series(column: str) -> str:
+    """Derived column: the first value of ``column`` in the row's series."""
+    return f"{column}: first of its series"
+
+
+def total(columns: tuple[str, ...]) -> str:
+    """Derived column: the sum of ``columns``."""
+    return " + ".join(columns)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A raw batch with what was measured of it.
+
+    Attributes:
+        frame: the rows, their index the position in the file, raw columns as read and derived ones, ``(R, columns)``.
+        duplicates: exact duplicate rows left out of ``frame``.
+    """
+
+    frame: pd.DataFrame
+    duplicates: int
+
+
+def measure(
+    raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, ...], ...], layout: Layout
+) -> Batch:
+    """Derive what expectations look at.
+
+    Args:
+        raw: the rows of the file, all columns of ``types`` among them.
+        types: column -> ``int``, ``float``, ``str`` or ``date``.
+        sums: columns to add up, row by row.
+        layout: what the columns mean.
+    """
+    repeated = raw.duplicated().to_numpy()
+    frame = raw.loc[~repeated].copy()
+    for column, kind in types.items():
+        frame[column], read, wrong = _read(frame[column], kind, layout)
+        frame[unreadable(column)] = frame[column].where(wrong).astype(object)
+        if read is not None:
+            frame[number(column)] = read
+    for columns in sums:
+        frame[total(columns)] = frame[[number(c) for c in columns]].sum(axis=1, skipna=False)
+    frame[TIME] = timestamps(frame[layout.time], layout)
+    at = _positions(frame[TIME], layout.freq)
+    frame[OFF_GRID] = frame[layout.time].where((at < 0) & frame[TIME].notna()).astype(object)
+    codes = pd.factorize(frame[layout.id])[0] if layout.id else np.zeros(len(frame), dtype=np.intp)
+    frame[ABSENT] = _absent(codes, at)
+    if layout.day_type is not None:
+        frame[BY_CALENDAR] = _by_calendar(frame[layout.day_type], frame[TIME], layout)
+    if layout.id is not None:
+        for column in layout.static:
+            frame[first_of_series(column)] = frame.groupby(layout.id, sort=False)[column].transform("first")
+    return Batch(frame, int(repeated.sum()))
+
+
+def summary(batch: Batch, layout: Layout, flag_below: float | None) -> dict[str, Any]:
+    """Figures of the batch, JSON-able: rows, series, timestamps, first, last, gaps and holes, flagged extremes.
+
+    ``gaps`` counts the timestamps absent inside series, ``holes`` lists the longest 20 runs of them. ``flagged`` lists, per
+    series, every value below ``flag_below`` of the series' median: such days can be true, so they are told and kept.
+    """
+    frame = batch.frame
+    when = frame[TIME].dropna()
+    values = _values(frame, layout)
+    return {
+        "rows": len(frame) + batch.duplicates,
+        "exact_duplicates": batch.duplicates,
+        "series": int(values["series"].nunique()),
+        "timestamps": int(when.nunique()),
+        "first": None if when.empty else when.min().isoformat(),
+        "last": None if when.empty else when.max().isoformat(),
+        "gaps": int(frame[ABSENT].sum()),
+        "holes": _holes(frame, layout),
+        "flagged": {} if flag_below is None else _flagged(values, flag_below),
+    }
+
+
+def _read(values: pd.Series, kind: str, layout: Layout) -> tuple[pd.Series, pd.Series | None, pd.Series]:
+    """The values (text as plain text), the numbers they read as (numeric kinds), and where they are unreadable."""
+    present = values.notna()
+    if kind == "str":
+        return values.astype(object).where(present).map(str, na_action="ignore"), None, present & False
+    if kind == "date":
+        return values, None, present & timestamps(values, layout).isna()
+    read = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    wrong = present & ~np.isfinite(read)
+    if kind == "int":
+        wrong |= present & (read % 1 != 0)
+    return values, read.where(~wrong), wrong
+
+
+def _positions(when: pd.Series, freq: str) -> NDArray[np.intp]:
+    """Position of each timestamp on the grid from the first to the last, ``(R,)``; -1 where it has none."""
+    if when.notna().sum() == 0:
+        return np.full(len(when), -1, dtype=np.intp)
+    return pd.date_range(when.min(), when.max(), freq=freq).get_indexer(pd.DatetimeIndex(when))
+
+
+def _absent(codes: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How many timestamps are absent between each row and the one before it in its series, ``(R,)``; NaN off the grid."""
+    order = np.lexsort((at, codes))
+    step = np.diff(at[order], prepend=-1) - 1
+    before = np.roll(order, 1)
+    first = (codes[order] != codes[before]) | (at[before] < 0)
+    first[:1] = True
+    absent = np.full(len(at), np.nan)
+    absent[order] = np.where(first, 0, np.maximum(step, 0))
+    return np.where(at < 0, np.nan, absent)
+
+
+def _by_calendar(found: pd.Series, when: pd.Series, layout: Layout) -> pd.Series:
+    """The day type found, where the calendar allows it, else the one that the calendar says, ``(R,)``.
+
+    ``A`` runs on Saturdays only and ``W`` on no weekend, every Sunday is ``U``, and ``U`` on another day needs a holiday
+    that the layout names; such a holiday may also run as an ordinary day.
+    """
+    days = pd.DatetimeIndex(np.sort(when.dropna().unique()))
+    if days.empty:
+        return found
+    says = pd.Series(calendar_frame(days, layout)["day_type"].to_numpy(), index=days)
+    plain = pd.Series(np.where(days.dayofweek == 6, "U", np.where(days.dayofweek == 5, "A", "W")), index=days)
+    allowed = (found == when.map(says)) | (found == when.map(plain)) | ~found.isin(["W", "A", "U"]) | when.isna()
+    return found.where(allowed, when.map(says))
+
+
+def _values(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """``series, time, y``, one row per row and series."""
+    if layout.series is None:
+        return pd.DataFrame(
+            {"series": frame[layout.id].astype(str), "time": frame[TIME], "y": frame[number(str(layout.value))]}
+        )
+    parts = [
+        pd.DataFrame({"series": name, "time": frame[TIME], "y": frame[number(column)]})
+        for name, column in layout.series.items()
+    ]
+    return pd.concat(parts)
+
+
+def _holes(frame: pd.DataFrame, layout: Layout, most: int = 20) -> list[dict[str, Any]]:
+    holes = frame[frame[ABSENT] > 0].sort_values([ABSENT, TIME], ascending=[False, True], kind="stable").head(most)
+    names = holes[layout.id].astype(str) if layout.id else pd.Series("all", index=holes.index)
+    return [
+        {"series": name, "before": when.isoformat(), "timestamps": int(count)}
+        for name, when, count in zip(names, holes[TIME], holes[ABSENT], strict=True)
+    ]
+
+
+def _flagged(values: pd.DataFrame, below: float) -> dict[str, list[dict[str, Any]]]:
+    share = values["y"] / values.groupby("series")["y"].transform("median")
+    low = values.assign(share=share)[(share < below).to_numpy()].sort_values(["series", "time"], kind="stable")
+    return {
+        str(name): [
+            {"time": row.time.isoformat(), "value": row.y, "share": round(row.share, 4)}
+            for row in rows.itertuples(index=False)
+            if not pd.isna(row.time)
+        ]
+        for name, rows in low.groupby("series", sort=True)
+    }

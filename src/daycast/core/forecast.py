@@ -1,0 +1,159 @@
+"""The forecaster protocol, and forecasts as arrays and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from daycast.core.frame import Float, Future, Panel
+from daycast.core.windows import Windows
+from daycast.errors import HistoryError, OutputError
+
+Arrays = dict[str, NDArray[Any]]
+OnEpoch = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each epoch with (epoch from 1, most epochs, metrics); may raise to stop a pruned trial."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """All that a model may see when it forecasts: the history up to the cutoff, and the known future after it."""
+
+    history: Panel
+    future: Future
+
+    @property
+    def cutoff(self) -> pd.Timestamp:
+        return self.history.cutoff
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a fit tells: curves by epoch (name → one value an epoch) and flat facts (parameters, epochs, ...)."""
+
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    facts: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """Fit once up to a cutoff, then predict from any later history that is long enough, without refitting.
+
+    Attributes:
+        horizon: the most steps one ``predict`` gives; ``core.forecast.predict`` iterates beyond it.
+        min_history: rows of history that ``predict`` needs.
+        recurrent: whether it is a network trained on windows (and so has a ``recipe``).
+    """
+
+    horizon: int
+    min_history: int
+
+    def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:
+        """Learn from everything in ``history``; its last timestamp is the fit's cutoff."""
+        ...
+
+    def predict(self, origins: Sequence[Origin]) -> Float:
+        """Point forecasts ``(O, N, H)`` in raw units, H the length of the (equal) futures, at most ``horizon``."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """All that was fitted: JSON-able values, and arrays for safetensors."""
+        ...
+
+    def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
+        """Take back what ``state`` gave."""
+        ...
+
+
+def predict(model: Forecaster, origins: Sequence[Origin]) -> Float:
+    """Forecasts ``(O, N, H)`` over the whole of each origin's future, iterating where H exceeds the model's horizon.
+
+    Iteration feeds forecasts back as history (known as the recursive or iterated strategy), in blocks of
+    ``model.horizon`` steps. Forecasts are held at the dataset's declared floor (a count can't be negative) here, for
+    every model alike, so that a backtest scores exactly what a forecast delivers.
+
+    Raises:
+        HistoryError: an origin has fewer rows than ``model.min_history``.
+        OutputError: the model's array has another shape than the origins ask for.
+    """
+    horizon = len(origins[0].future.ds)
+    block = min(model.horizon, horizon)
+    shortest = min(origins, key=lambda o: len(o.history.ds)).history
+    if len(shortest.ds) < model.min_history:
+        raise HistoryError(
+            f"at least {model.min_history} timestamps of history",
+            f"{len(shortest.ds)} up to {shortest.cutoff.date()}",
+            "forecast from a later date, or use a model with a shorter memory",
+        )
+    first = model.predict([Origin(o.history, o.future.head(block)) for o in origins])
+    shape = (len(origins), len(shortest.ids), block)
+    if first.shape != shape:
+        raise OutputError(f"forecasts of shape (origins, series, steps) {shape}", f"{first.shape}", "mend the model")
+    floor = origins[0].history.spec.floor
+    if floor is not None:
+        first = np.maximum(first, floor)  # NaN stays NaN
+    if block == horizon:
+        return first
+    later = [Origin(o.history.extended(y, o.future), o.future.tail(block)) for o, y in zip(origins, first, strict=True)]
+    return np.concatenate([first, predict(model, later)], axis=2)
+
+
+def rows(forecast: Float, origins: Sequence[Origin]) -> pd.DataFrame:
+    """Forecasts ``(O, N, H)`` as rows ``unique_id, cutoff, ds, step, y_hat``; step counts from 1."""
+    ids = np.asarray(origins[0].history.ids, dtype=object)
+    n, h = len(ids), forecast.shape[2]
+    return pd.DataFrame(
+        {
+            "unique_id": np.tile(np.repeat(ids, h), len(origins)),
+            "cutoff": np.repeat(pd.DatetimeIndex([o.cutoff for o in origins]), n * h),
+            "ds": np.concatenate([np.tile(o.future.ds.to_numpy(), n) for o in origins]),
+            "step": np.tile(np.arange(1, h + 1), n * len(origins)),
+            "y_hat": forecast.reshape(-1),
+        }
+    )
+
+
+def band(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = None) -> pd.DataFrame:
+    """Add quantile columns ``q0.1`` … to forecast rows from raw-unit residual offsets.
+
+    Args:
+        forecasts: rows of ``rows``.
+        offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y; steps beyond the last take
+            the last one's.
+        floor: the least value that can exist, or ``None``.
+    """
+    last = int(offsets.index.get_level_values("step").max())
+    keys = pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"].clip(upper=last)])
+    spread = offsets.reindex(keys)
+    levels = {c: forecasts["y_hat"].to_numpy() + spread[c].to_numpy() for c in offsets.columns}
+    if floor is not None:
+        levels = {c: np.maximum(v, floor) for c, v in levels.items()}
+    return forecasts.assign(**levels)
+
+
+def check(forecasts: pd.DataFrame, expected_rows: int, floor: float | None) -> pd.DataFrame:
+    """Return the rows if they keep the output contract: complete, finite, and not below ``floor``.
+
+    Raises:
+        OutputError: what is wrong, and where.
+    """
+    fix = "look at the model's backtest, or promote another version"
+    if len(forecasts) != expected_rows:
+        raise OutputError(f"{expected_rows} rows (series by steps)", f"{len(forecasts)}", fix)
+    values = forecasts.filter(regex=r"^(y_hat|q0\.)").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        first = forecasts.loc[bad].iloc[0]
+        raise OutputError(
+            "finite values", f"{int(bad.sum())} rows that are not, first {first['unique_id']} at {first['ds']}", fix
+        )
+    if floor is not None and (forecasts["y_hat"] < floor).any():
+        worst = forecasts.sort_values("y_hat").iloc[0]
+        raise OutputError(
+            f"forecasts of at least {floor:g}", f"{worst['y_hat']:g} for {worst['unique_id']} at {worst['ds']}", fix
+        )
+    return forecasts

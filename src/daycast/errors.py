@@ -1,0 +1,89 @@
+"""The one tree of errors a user can meet.
+
+Every message answers three questions: what was expected, what was found, what to change.
+The command line prints the message without a stack trace and exits with the class's ``exit_code``;
+anything that is not a ``DaycastError`` is a defect of ours and keeps its trace.
+
+    DaycastError
+    ├── ConfigError      exit 2   a value, key or group in conf/ or on the command line
+    ├── DataError        exit 3   the data, or the way to it
+    │   ├── SourceError           the source could not be read
+    │   ├── ContractError         a batch breaks its contract (its report is in quarantine)
+    │   └── HistoryError          too little history for what was asked
+    ├── ModelError       exit 4   a model could not be fitted, loaded or applied
+    │   ├── TransformError        a transform can't be fitted or inverted soundly
+    │   └── OutputError           a forecast breaks its output contract
+    ├── PromotionError   exit 5   the gate said no, or could not be evaluated
+    └── ToolError        exit 6   a tool we drive (DVC, MLflow, a database) failed or is missing
+"""
+
+from __future__ import annotations
+
+
+class DaycastError(Exception):
+    """Something the user can mend.
+
+    Args:
+        expected: what would have been right.
+        found: what was there instead.
+        fix: what to change, as an imperative sentence.
+    """
+
+    exit_code = 1
+
+    def __init__(self, expected: str, found: str, fix: str) -> None:
+        self.expected, self.found, self.fix = expected, found, fix
+        super().__init__(expected, found, fix)
+
+    def __str__(self) -> str:
+        return f"expected: {self.expected}\nfound:    {self.found}\nfix:      {self.fix}"
+
+
+class ConfigError(DaycastError):
+    """A value, key or group in ``conf/`` or on the command line is wrong."""
+
+    exit_code = 2
+
+
+class DataError(DaycastError):
+    """The data, or the way to it, is wrong."""
+
+    exit_code = 3
+
+
+class SourceError(DataError):
+    """A source could not be read."""
+
+
+class ContractError(DataError):
+    """A batch breaks the dataset's contract; it lies in quarantine with its report."""
+
+
+class HistoryError(DataError):
+    """Too little history for what was asked."""
+
+
+class ModelError(DaycastError):
+    """A model could not be fitted, loaded or applied."""
+
+    exit_code = 4
+
+
+class TransformError(ModelError):
+    """A transform can't be fitted or inverted soundly."""
+
+
+class OutputError(ModelError):
+    """A forecast breaks its output contract (finite, complete, in range)."""
+
+
+class PromotionError(DaycastError):
+    """The gate refused, or could not be evaluated."""
+
+    exit_code = 5
+
+
+class ToolError(DaycastError):
+    """A tool that daycast drives failed or is missing."""
+
+    exit_code = 6

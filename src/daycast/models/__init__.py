@@ -1,0 +1,151 @@
+"""Forecasters by name: build one from its configuration, save it as data, load it back. No pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from daycast import config as sections
+from daycast.errors import DaycastError, ModelError
+from daycast.models.context import BuildContext
+
+if TYPE_CHECKING:
+    from daycast.core.forecast import Forecaster
+
+__all__ = ["BuildContext", "build", "load", "save"]
+
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+
+
+def _baseline(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models import baselines
+
+    kinds = {
+        "naive": baselines.Naive,
+        "seasonal_naive": baselines.SeasonalNaive,
+        "day_type_naive": baselines.DayTypeNaive,
+    }
+    return kinds[config.family](config, context)
+
+
+def _arima(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models import arima
+
+    return arima.Sarima(config, context) if config.family == "sarima" else arima.AutoArima(config, context)
+
+
+def _neural(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models.neural import NeuralForecaster
+
+    return NeuralForecaster(config, context)
+
+
+_FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
+    "naive": _baseline,
+    "seasonal_naive": _baseline,
+    "day_type_naive": _baseline,
+    "sarima": _arima,
+    "auto_arima": _arima,
+    "recurrent": _neural,
+}
+
+
+@dataclass(frozen=True)
+class _Blueprint:
+    """What a forecaster was built from; travels with it, so that ``save`` needs nothing else."""
+
+    config: sections.Model
+    context: BuildContext
+    seeds: int
+
+
+def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
+    """The forecaster that ``config`` describes, not fitted yet.
+
+    Args:
+        seeds: above 1, that many networks from seeds ``context.seed``, ``context.seed + 1``, …, averaged. Models
+            without a seed ignore it.
+    """
+    forecaster: Any
+    if seeds > 1 and isinstance(config, sections.Recurrent):
+        from daycast.models.ensemble import Ensemble
+        from daycast.models.neural import NeuralForecaster
+
+        contexts = [replace(context, seed=context.seed + i) for i in range(seeds)]
+        forecaster = Ensemble([NeuralForecaster(config, own) for own in contexts])
+    else:
+        forecaster = _FAMILIES[config.family](config, context)
+    forecaster.blueprint = _Blueprint(config, context, seeds)
+    return forecaster
+
+
+def save(forecaster: Forecaster, folder: Path) -> None:
+    """Write ``config.json`` and ``weights.safetensors`` to ``folder``, whole or not at all; it must not exist yet.
+
+    Raises:
+        ModelError: the forecaster is not from ``build`` or not fitted, or the folder exists.
+    """
+    from safetensors.numpy import save_file
+
+    blueprint = getattr(forecaster, "blueprint", None)
+    if blueprint is None:
+        raise ModelError(
+            "a forecaster made by models.build", type(forecaster).__name__, "make it with models.build"
+        )
+    if folder.exists():
+        raise ModelError("a folder that does not exist yet", str(folder), "save to a new folder, or remove this one")
+    values, arrays = forecaster.state()
+    context = blueprint.context
+    description = {
+        "family": blueprint.config.family,
+        "model": blueprint.config.model_dump(mode="json"),
+        "context": {**asdict(context), "trainer": context.trainer.model_dump(mode="json")},
+        "seeds": blueprint.seeds,
+        "values": values,
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (unfinished / CONFIG).write_text(json.dumps(description, indent=1))
+        save_file(arrays, unfinished / WEIGHTS)
+        unfinished.chmod(0o755)  # temporary folders are private
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def load(folder: Path) -> Forecaster:
+    """The fitted forecaster that ``save`` wrote to ``folder``.
+
+    Raises:
+        ModelError: a file is missing, broken, or not of this version of daycast.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        description = json.loads((folder / CONFIG).read_text())
+        config: sections.Model = TypeAdapter(sections.Model).validate_json(json.dumps(description["model"]))
+        given = description["context"]
+        trainer = sections.Trainer.model_validate_json(json.dumps(given["trainer"]))
+        context = BuildContext(given["horizon"], given["season_length"], given["seed"], trainer)
+        forecaster = build(config, context, description["seeds"])
+        forecaster.restore(description["values"], load_file(folder / WEIGHTS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError, SafetensorError) as error:
+        raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
+    except DaycastError as error:
+        raise _unreadable(folder, f"{error.found} instead of {error.expected}") from error
+    return forecaster
+
+
+def _unreadable(folder: Path, found: str) -> ModelError:
+    return ModelError(
+        f"a model as models.save writes it in {folder}", found, "restore its files as they were, or fit it again"
+    )

@@ -1,0 +1,195 @@
+"""Networks as forecasters: panel → transformed windows → trained network → raw units.
+
+Letters of ``core.frame``; channels and groups of ``core.windows``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from daycast import config
+from daycast.core import transform
+from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
+from daycast.core.frame import Float, Panel
+from daycast.core.transform import Fitted
+from daycast.core.windows import Windows, context, seasonal_fill
+from daycast.errors import ModelError
+from daycast.models import networks
+from daycast.models.context import BuildContext
+from daycast.models.module import train
+from daycast.models.networks import Network, Sizes
+from daycast.models.recipe import Recipe, Transforms
+
+CHUNK = 4096
+"""Samples forecast at once: bounds the memory (some 100 MB at a lookback of 56), and larger ones are no faster."""
+
+
+class NeuralForecaster:
+    """A recurrent network on windows of transformed values; see ``config.Recurrent``.
+
+    Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN.
+    """
+
+    recurrent = True
+
+    def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
+        self.config, self.context = config, context
+        steps = tuple(transform.step(s.model_dump()) for s in config.transforms)
+        self.recipe = Recipe(steps, config.lookback, context.horizon, config.inputs, config.train_steps)
+        self.horizon, self.min_history = context.horizon, self.recipe.min_history
+        self._network: Network | None = None
+        self._transforms: Transforms
+        self._sizes: Sizes
+        self._names: dict[str, list[str]]
+
+    def prepare_windows(self, history: Panel) -> tuple[Fitted, Windows]:
+        """The transform of y and the windows that ``fit`` would make of this history, to be kept and handed to it."""
+        history = self.recipe.limited(history)
+        transforms = Transforms.of(self.recipe, history)
+        return transforms.y, transforms.windows(self.recipe, history)
+
+    def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:
+        """Learn from the history's last ``train_steps``; its last timestamp is the cutoff of all that is fitted.
+
+        Args:
+            windows: those of ``prepare_windows`` for this history and recipe, if they are at hand.
+            on_epoch: called after each epoch; what it raises ends the fit.
+
+        Raises:
+            ModelError: the loss is not finite, or the windows are of another history or recipe.
+            HistoryError: too little history for training and validation windows.
+        """
+        history = self.recipe.limited(history)
+        transforms = Transforms.of(self.recipe, history)
+        if windows is None:
+            windows = transforms.windows(self.recipe, history)
+        sizes = _sizes(history, self.recipe)
+        _check_windows(windows, sizes, self.recipe, len(history.ds))
+        parts = windows.split(self.context.trainer.validation_steps)
+        network = self._new_network(sizes)
+        trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
+        self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)
+        facts = {
+            "epochs": len(trained.curves["val_loss"]),
+            "best_epoch": trained.best_epoch,
+            "best_val_loss": trained.curves["val_loss"][trained.best_epoch - 1],
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "windows": len(parts[0]),
+            "validation_windows": len(parts[1]),
+        }
+        return FitReport(trained.curves, facts)
+
+    def predict(self, origins: Sequence[Origin]) -> Float:
+        """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
+
+        Raises:
+            ModelError: not fitted, or fitted on other series or features.
+        """
+        network = self._fitted()
+        for origin in origins:
+            if _names(origin.history) != self._names:
+                raise ModelError(
+                    "the series and features that the model was fitted on",
+                    _difference(self._names, _names(origin.history)),
+                    "forecast the data version the model was fitted for, or fit it again",
+                )
+        torch.set_num_threads(self.context.trainer.threads)
+        groups = 1 if self.recipe.layout == "joint" else len(origins[0].history.ids)
+        size = max(1, CHUNK // groups)
+        chunks = [origins[i : i + size] for i in range(0, len(origins), size)]
+        return np.concatenate([self._predict(network, chunk) for chunk in chunks])
+
+    @torch.inference_mode()
+    def _predict(self, network: Network, origins: Sequence[Origin]) -> Float:
+        seen = context(
+            origins, self._transforms.y, self.recipe.lookback, self.recipe.layout, past=self._transforms.past
+        )
+        output = network(*(torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)))
+        steps, targets = output.shape[1:]
+        z = output.numpy().astype(np.float64).reshape(len(origins), -1, steps, targets)
+        z = z.swapaxes(2, 3).reshape(len(origins), -1, steps)
+        # An anchor before a series' first value: take that value, as if the series had been flat until then.
+        tail = seasonal_fill(seen.tail[..., ::-1], 1)[..., ::-1]
+        return np.where(seen.seen[..., None], transform.inverse(self._transforms.y, z, tail), np.nan)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Transforms, sizes and names as values; the weights as arrays. Raises ``ModelError`` before ``fit``."""
+        weights = self._fitted().state_dict()
+        y, past = self._transforms
+        values = {
+            "sizes": asdict(self._sizes),
+            "names": self._names,
+            "transform": y.to_json(),
+            "past_transform": None if past is None else past.to_json(),
+        }
+        return values, {name: weight.numpy() for name, weight in weights.items()}
+
+    def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
+        """Take back what ``state`` gave. Raises ``ModelError`` on weights of another network."""
+        past = values["past_transform"]
+        self._transforms = Transforms(
+            Fitted.from_json(values["transform"]), None if past is None else Fitted.from_json(past)
+        )
+        self._names = {kind: list(names) for kind, names in values["names"].items()}
+        self._sizes = Sizes(**values["sizes"])
+        network = self._new_network(self._sizes)
+        try:
+            network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
+        except RuntimeError as error:
+            raise ModelError(
+                f"weights of a network of {self._sizes}",
+                " ".join(str(error).split()),
+                "restore the model's files as they were, or fit it again",
+            ) from error
+        self._network = network.eval()
+
+    def _new_network(self, sizes: Sizes) -> Network:
+        c = self.config
+        shape = networks.Shape(c.cell, c.output, c.hidden, c.layers, c.dropout)
+        return networks.build(shape, sizes, self.context.seed)
+
+    def _fitted(self) -> Network:
+        if self._network is None:
+            raise ModelError("a fitted model", "one that is not", "call fit, or load a saved model")
+        return self._network
+
+
+def _sizes(history: Panel, recipe: Recipe) -> Sizes:
+    n, known, past = len(history.ids), history.known.shape[1], history.past.shape[2]
+    if recipe.layout == "joint":
+        return Sizes(n + n * past, known, 0, n, recipe.horizon)
+    return Sizes(1 + past, known, history.static.shape[1], 1, recipe.horizon)
+
+
+def _names(history: Panel) -> dict[str, list[str]]:
+    return {
+        "series": list(history.ids),
+        "known": list(history.known_names),
+        "past": list(history.past_names),
+        "static": list(history.static_names),
+    }
+
+
+def _difference(expected: Mapping[str, list[str]], found: Mapping[str, list[str]]) -> str:
+    parts = []
+    for kind, names in expected.items():
+        lost, added = sorted(set(names) - set(found[kind])), sorted(set(found[kind]) - set(names))
+        if names != found[kind]:
+            parts.append(f"{kind}: without {lost[:5]}, with {added[:5]}" if lost or added else f"{kind}: another order")
+    return "; ".join(parts)
+
+
+def _check_windows(windows: Windows, sizes: Sizes, recipe: Recipe, steps: int) -> None:
+    found = (windows.inputs.shape[1:], windows.known.shape[1], windows.targets, windows.lookback, windows.horizon)
+    expected = ((steps, sizes.channels), sizes.known, sizes.targets, recipe.lookback, recipe.horizon)
+    if found != expected:
+        raise ModelError(
+            f"windows of this history and recipe: ((T, C), F, K, L, H) = {expected}",
+            f"{found}",
+            "make them with prepare_windows of the same history",
+        )

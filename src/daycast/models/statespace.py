@@ -1,0 +1,175 @@
+"""One series' seasonal ARIMA with regressors, in statsmodels' state space form. Letters of ``core.frame``; K of them.
+
+A missing value is no special case in this form, and a fitted model is its orders and one vector of parameters. A
+forecast takes the state that the Kalman filter predicts at the cutoff and carries it on by the transition matrix; the
+filter only looks back, so one pass over the longest history serves every cutoff in it, each to the same bits as alone.
+Source: Durbin and Koopman, Time Series Analysis by State Space Methods, 2nd ed., chapter 4.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daycast.core.fill import seasonal_fill
+from daycast.core.frame import Float
+
+if TYPE_CHECKING:
+    from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+Orders = tuple[tuple[int, int, int], tuple[int, int, int]]
+"""(p, d, q) and (P, D, Q)."""
+
+MAX_ITERATIONS = 200  # of L-BFGS; daily ridership takes 30 to 100
+BOUNDS = {"max_p": 3, "max_q": 3, "max_P": 2, "max_Q": 2, "max_order": 5, "nmodels": 40}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One series' model.
+
+    Attributes:
+        orders: see ``Orders``.
+        season: steps per season.
+        scale: what y is divided by, units of y.
+        parameters: as statsmodels orders them, in scaled units: regression, AR, MA, seasonal AR and MA, variance.
+        converged: whether the optimiser said so.
+    """
+
+    orders: Orders
+    season: int
+    scale: float
+    parameters: Float
+    converged: bool
+
+    @property
+    def name(self) -> str:
+        """Such as ``(1,0,1)(0,1,1)[7]``."""
+        plain, seasonal = (",".join(map(str, order)) for order in self.orders)
+        return f"({plain})({seasonal})[{self.season}]"
+
+
+def least(season: int, regressors: int) -> int:
+    """Observations below which nothing is estimated: three seasons, and two for each of about K + 6 parameters."""
+    return 3 * season + 2 * (regressors + 6)
+
+
+def estimate(y: Float, x: Float, season: int, orders: Orders, scale: float) -> Fitted | None:
+    """Maximum likelihood estimate on ``y (T,)``, NaN where missing, with regressors ``x (T, K)``.
+
+    Args:
+        scale: what y is divided by first. With its standard deviation the optimiser converges; in raw units (1e5 and
+            more) L-BFGS stops early and statsmodels' diffuse prior (variance 1e6) is informative, so that the result
+            depends on the unit.
+
+    Returns:
+        None where the likelihood has no finite optimum.
+    """
+    _quiet()
+    try:
+        space = _space(y / scale, x, season, orders)
+        result = space.fit(
+            maxiter=MAX_ITERATIONS,
+            disp=False,
+            cov_type="none",
+            low_memory=True,
+            warn_convergence=False,  # told by ``Fitted.converged`` instead
+        )
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+    parameters = np.asarray(result.params, dtype=np.float64)
+    if not np.isfinite(parameters).all():
+        return None
+    return Fitted(orders, season, scale, parameters, bool(result.mle_retvals["converged"]))
+
+
+def forecasts(model: Fitted, y: Float, x: Float, cutoffs: Sequence[int], ahead: Sequence[Float]) -> Float:
+    """Forecasts ``(O, H)`` in raw units from each of the rows ``cutoffs``, seeing rows up to and including it.
+
+    Args:
+        y: raw values ``(T,)``, NaN where missing.
+        x: regressors ``(T, K)``.
+        cutoffs: rows of y, O of them.
+        ahead: the regressors ``(H, K)`` of the H steps after each cutoff.
+    """
+    from statsmodels.tsa.statespace import kalman_filter as kalman
+
+    space = _space(y / model.scale, x, model.season, model.orders)
+    space.ssm.set_conserve_memory(
+        kalman.MEMORY_CONSERVE & ~kalman.MEMORY_NO_PREDICTED_MEAN  # the predicted states are all that is needed
+    )
+    states = space.filter(model.parameters, return_ssm=True).predicted_state  # (S, T+1): column t has seen rows < t
+    transition, weights = space.ssm["transition"], [space.ssm["design"][0]]
+    for _ in range(len(ahead[0]) - 1):
+        weights.append(weights[-1] @ transition)
+    by_step, beta = np.stack(weights), model.parameters[: space.k_exog]
+    # One product per origin, never one over all: its bits must not depend on how many origins there are.
+    level = [by_step @ np.ascontiguousarray(states[:, cutoff + 1]) for cutoff in cutoffs]
+    effect = [_with_mean(known, model.orders) @ beta for known in ahead]
+    return (np.stack(level) + np.stack(effect)) * model.scale
+
+
+def search(z: Float, x: Float, season: int) -> Orders | None:
+    """Orders that statsforecast's stepwise search finds for ``z (T,)`` of scale 1, with regressors ``x (T, K)``.
+
+    None if the search fails. ``BOUNDS`` and the approximate likelihood bound its time.
+    """
+    from statsforecast.arima import auto_arima_f
+
+    _quiet()
+    filled = seasonal_fill(z, season)  # its tests for differences take no holes
+    varied = _independent(x[np.isfinite(filled)])
+    try:
+        found = auto_arima_f(  # type: ignore[no-untyped-call]
+            filled,
+            xreg=x[:, varied] if varied else None,
+            period=season,
+            approximation=True,
+            allowdrift=False,  # a slope carried on for ever is a poor forecast; d = 1 follows a level without it
+            **BOUNDS,
+        )
+    except (ValueError, RuntimeError, np.linalg.LinAlgError):
+        return None
+    p, q, big_p, big_q, _, d, big_d = (int(v) for v in found["arma"])
+    return (p, d, q), (big_p, big_d, big_q)
+
+
+def _independent(x: Float) -> list[int]:
+    """Columns of ``x (T, K)`` that neither a constant nor earlier columns explain; the search takes no others."""
+    kept: list[int] = []
+    for k in range(x.shape[1]):
+        if np.linalg.matrix_rank(np.column_stack([np.ones(len(x)), x[:, [*kept, k]]])) == len(kept) + 2:
+            kept.append(k)
+    return kept
+
+
+def _space(z: Float, x: Float, season: int, orders: Orders) -> SARIMAX:
+    from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+    regressors = _with_mean(x, orders)
+    seasonal = (*orders[1], season if season > 1 else 0)
+    return SARIMAX(z, exog=regressors if regressors.shape[1] else None, order=orders[0], seasonal_order=seasonal)
+
+
+def _with_mean(x: Float, orders: Orders) -> Float:
+    """Regressors with a constant in front where nothing is differenced: the model has no other mean."""
+    return x if orders[0][1] + orders[1][1] else np.column_stack([np.ones(len(x)), x])
+
+
+def _quiet() -> None:
+    """Silence remarks of the optimisers that ``Fitted.converged`` or a better start already answers.
+
+    The filters stay, as ``warnings.catch_warnings`` is not safe where models are fitted in threads.
+    """
+    for message in (
+        "Non-(stationary|invertible) starting",  # statsmodels replaced its starting values
+        "Too few observations to estimate starting",  # the same
+        "possible convergence problem: minimize",  # one candidate of statsforecast's search
+        "Stepwise search was stopped early",  # by BOUNDS
+        "The chosen seasonal unit root test encountered an error",  # the search goes on without that difference
+    ):
+        warnings.filterwarnings("ignore", message, UserWarning)

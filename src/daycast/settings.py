@@ -1,0 +1,104 @@
+"""Where this machine keeps things, and its endpoints: from the environment, never from ``conf/``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from daycast.errors import ConfigError
+
+# Every library's telemetry, off unless the user turned it on; the only place where this is decided.
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a server's runs print their address, into --json too
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+OUTCOME = "DAYCAST_OUTCOME"  # names the file in which the process of a DVC stage leaves word of how it ended
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders and endpoints.
+
+    Attributes:
+        root: project folder, holding conf/ and dvc.yaml (``DAYCAST_ROOT``; else found from the working directory up).
+        state: embedded databases, artifacts and caches (``DAYCAST_STATE``; else ``ROOT/.daycast``).
+        tracking_uri: MLflow tracking and registry (``MLFLOW_TRACKING_URI``; else SQLite in ``state``).
+        studies_url: Optuna studies, an RDB URL (``DAYCAST_STUDIES_URL``; else SQLite in ``state``).
+        store_url: forecast store, a SQLAlchemy URL (``DAYCAST_STORE_URL``; else SQLite in ``state``).
+    """
+
+    root: Path
+    state: Path
+    tracking_uri: str
+    studies_url: str
+    store_url: str
+
+    def cache(self, step: str, key: str) -> Path:
+        """Folder of a step's cached result under its content key (not created)."""
+        return self.state / "cache" / step / key
+
+    @property
+    def embedded_artifacts(self) -> Path:
+        """MLflow's artifact folder when no server is configured."""
+        return self.state / "mlartifacts"
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above ``start`` that holds ``dvc.yaml`` and ``conf/config.yaml``.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file():
+            return folder
+    raise ConfigError(
+        "a daycast project: a folder with dvc.yaml and conf/config.yaml, here or above",
+        str(start),
+        "change into your clone of daycast, or set DAYCAST_ROOT to it",
+    )
+
+
+def load() -> Settings:
+    """Read the environment. Nothing is created or changed.
+
+    Raises:
+        ConfigError: no project folder was found.
+    """
+    env = os.environ
+    root = Path(env["DAYCAST_ROOT"]).resolve() if env.get("DAYCAST_ROOT") else find_root(Path.cwd().resolve())
+    state = Path(env.get("DAYCAST_STATE") or root / ".daycast").resolve()
+    return Settings(
+        root=root,
+        state=state,
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{state / 'mlflow.db'}",
+        studies_url=env.get("DAYCAST_STUDIES_URL") or f"sqlite:///{state / 'studies.db'}",
+        store_url=env.get("DAYCAST_STORE_URL") or f"sqlite:///{state / 'forecasts.db'}",
+    )
+
+
+def apply(settings: Settings, debug: bool = False) -> None:
+    """Make the folders, and tell the tools through the environment where their state is; call before importing them.
+
+    What the user has set stands.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True)
+    defaults = QUIET | {
+        "PREFECT_HOME": str(settings.state / "prefect"),
+        "PREFECT_LOGGING_LEVEL": "INFO" if debug else "CRITICAL",  # errors are shown once, by the command line
+        # The embedded server takes 10 s to start, and several times that on a busy machine.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "OMP_NUM_THREADS": "1",  # small recurrent networks lose, never gain, from a second thread
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,31 @@
+"""Load a data version into the arrays that the core computes with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from daycast.adapters import versioning
+from daycast.config import Config
+from daycast.core.frame import Table
+from daycast.core.frame import table as to_table
+from daycast.settings import Settings
+from daycast.steps.reference import DataRef
+
+
+def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
+    """The canonical frame of a version, from DVC's cache or its remote, whatever the workspace holds now."""
+    return _read(versioning.materialise(settings.root, data.version))
+
+
+@lru_cache(maxsize=2)
+def _read(file: Path) -> pd.DataFrame:
+    # The file lies under the hash of its content, so a path never changes its meaning.
+    return pd.read_parquet(file)
+
+
+def table(settings: Settings, config: Config, data: DataRef) -> Table:
+    """The canonical arrays of a version."""
+    return to_table(frame(settings, data), config.dataset.spec())

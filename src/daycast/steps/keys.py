@@ -1,0 +1,63 @@
+"""Content keys of the steps: data version + code + configuration.
+
+A key is known before its step has run (the key of a fit follows from the key of its search, not from what the search
+found), so a dry run can tell what is cached.
+"""
+
+from __future__ import annotations
+
+from daycast.config import Config, Recurrent
+from daycast.core import content
+from daycast.steps.reference import DataRef, RunRef
+
+# What a forecast depends on; prose, the command line and the adapters to tools are left out on purpose.
+MAKING = ("core", "models", "steps/data.py", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
+
+
+def _basis(config: Config, data: DataRef, name: str) -> list[object]:
+    model = config.model[name]
+    trained = [config.trainer, config.seed] if isinstance(model, Recurrent) else []
+    return [content.code(*MAKING), data.version, config.dataset.covariates, config.dataset.calendar, model, *trained]
+
+
+def _folds(config: Config, *fields: str) -> dict[str, object]:
+    return {field: getattr(config.backtest, field) for field in fields}
+
+
+FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
+
+
+def tune(config: Config, data: DataRef, name: str) -> str:
+    """Key of a model's search."""
+    model = config.model[name]
+    searched = isinstance(model, Recurrent) and model.search and config.tuning.n_trials
+    tuning = config.tuning.model_dump(mode="json", exclude={"name", "seeds"}) if searched else None
+    folds = _folds(config, *FITTING, "step_size", "n_folds", "fold_targets", "series", "metric")
+    return content.key("tune", _basis(config, data, name), folds, tuning)
+
+
+def fit(config: Config, data: DataRef, name: str) -> str:
+    """Key of a model's final fit."""
+    seeds = config.tuning.seeds if isinstance(config.model[name], Recurrent) else 1
+    return content.key("fit", tune(config, data, name), seeds)
+
+
+def backtest(config: Config, data: DataRef, name: str) -> str:
+    """Key of a model's forecasts of the test fold."""
+    return content.key("backtest", fit(config, data, name))
+
+
+def compare(config: Config, data: DataRef) -> str:
+    """Key of the leaderboard over all models of a run."""
+    made = [[name, backtest(config, data, name)] for name in sorted(config.model)]
+    return content.key("compare", content.code("core/compare.py", "core/metrics.py"), made, config.promotion)
+
+
+def run(config: Config, data: DataRef) -> str:
+    """Key of a whole run: the same data, code and configuration are the same run."""
+    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner"}))
+
+
+def record(run: RunRef, tested: str) -> str:
+    """Key of a model's log in a run: another run logs the same result anew."""
+    return content.key("record", run.run_id, tested)

@@ -1,0 +1,76 @@
+"""prepare: a validated raw file -> the canonical frame, as Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daycast.adapters.sources.reading import rows
+from daycast.config.compose import dataset_only
+from daycast.core.canonical import canonical
+from daycast.errors import DataError
+from daycast.settings import Settings
+
+if TYPE_CHECKING:
+    from daycast.steps.reference import DataRef
+
+
+def prepare(settings: Settings, dataset: str) -> DataRef:
+    """Bring the stage ``prepare`` of the dataset up to date, and push its files; a reference to the version they have.
+
+    Raises:
+        DataError: the raw file in force was not validated.
+        ToolError: DVC failed.
+    """
+    from daycast.adapters import versioning
+    from daycast.steps.reference import DataRef
+
+    versioning.reproduce(settings.root, f"prepare@{dataset}", settings.state)
+    versioning.push(settings.root, dataset)
+    made = versioning.version(settings.root, dataset)
+    return DataRef(dataset=made.dataset, version=made.version, pointers=dict(made.pointers))
+
+
+def run(settings: Settings, dataset: str) -> None:
+    """The stage itself: write ``data/prepared/<dataset>.parquet``, the same bytes for the same raw file and configuration.
+
+    Raises:
+        DataError: the report is not of this raw file, or of one that failed.
+        SourceError: the raw file can't be read.
+    """
+    root = settings.root
+    section = dataset_only(root, dataset)
+    file = root / "data" / "raw" / dataset / f"received.{section.read.format}"
+    _require_validated(root / "data" / "validated" / f"{dataset}.json", file, dataset)
+    frame = canonical(rows(file, section.read), section.layout())
+
+    import pyarrow
+    from pyarrow import parquet
+
+    target = root / "data" / "prepared" / f"{dataset}.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    # Without the metadata of pandas, which tells its version, equal frames give equal bytes.
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    parquet.write_table(table, part, compression="zstd")
+    os.replace(part, target)
+
+
+def _require_validated(report: Path, file: Path, dataset: str) -> None:
+    fix = f"run `daycast validate dataset={dataset}`, then prepare again"
+    if not file.is_file():
+        raise DataError(f"a raw file {file.name}", "none", f"run `daycast ingest dataset={dataset}`")
+    if not report.is_file():
+        raise DataError(f"a validation report of {dataset}", "none", fix)
+    told = json.loads(report.read_text())
+    with file.open("rb") as raw:
+        md5 = hashlib.file_digest(raw, "md5").hexdigest()
+    if told["md5"] != md5 or not told["success"]:
+        raise DataError(
+            f"a report of success on the raw file in force ({md5})",
+            f"one on {told['md5']}, success {told['success']}",
+            fix,
+        )

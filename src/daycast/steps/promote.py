@@ -1,0 +1,50 @@
+"""Obey a recorded decision: let the alias ``champion`` name the winner, and write down that it does."""
+
+from __future__ import annotations
+
+import json
+
+from daycast.adapters import registry, store, tracking
+from daycast.core.compare import Decision
+from daycast.errors import PromotionError
+from daycast.settings import Settings
+from daycast.steps.record import tracker
+from daycast.steps.reference import VersionRef
+from daycast.steps.register import VERSIONS
+
+
+def decided(settings: Settings, run_id: str) -> tuple[Decision, VersionRef]:
+    """The decision that a run recorded, and the version of its winner.
+
+    Raises:
+        PromotionError: the run registered no version of its winner.
+    """
+    where = tracker(settings)
+    decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
+    versions = json.loads(tracking.text(where, run_id, VERSIONS))
+    if decision.winner not in versions:
+        raise PromotionError(
+            f"a registered version of {decision.winner}", f"only {sorted(versions)} in run {run_id}", "run it again"
+        )
+    return decision, VersionRef(**versions[decision.winner])
+
+
+def promote(settings: Settings, dataset: str, run_id: str) -> VersionRef:
+    """Make the run's winner champion; doing it again changes nothing.
+
+    Raises:
+        PromotionError: the decision does not allow it, or there is nothing to promote.
+    """
+    decision, version = decided(settings, run_id)
+    if not decision.promote:
+        raise PromotionError("a decision that allows promotion", "; ".join(decision.reasons), "train a better model")
+    before = registry.by_alias(settings.tracking_uri, version.name, "champion")
+    if before is not None and before.number == version.version:
+        return version
+    # History first: a champion without a line in it could not be explained, a line without a champion is mended by
+    # running the same command again.
+    with store.opened(settings.store_url) as engine:
+        moved = (None if before is None else before.number, version.version)
+        store.write_promotion(engine, dataset, run_id, moved, decision.to_json())
+    registry.set_alias(settings.tracking_uri, version.name, "champion", version.version)
+    return version

@@ -1,0 +1,168 @@
+"""The one place that logs: turns what steps left behind into MLflow runs, and never computes a result itself.
+
+One parent run per pipeline run, a child per model, a grandchild per trial. A run is found by its content key, so a
+pipeline that was killed, or is run again with nothing changed, goes on in the same run and logs nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import yaml
+
+from daycast.adapters import report, search, tracking, versioning
+from daycast.config import Config, config_hash
+from daycast.core import diagnostics, metrics, split, transform
+from daycast.core.lineage import Lineage
+from daycast.settings import Settings
+from daycast.steps import compare, fit, keys
+from daycast.steps.data import frame, table
+from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
+
+FEW = 5  # series up to which each has metrics of its own; more are a table
+
+
+def tracker(settings: Settings) -> tracking.Tracking:
+    """Where runs are kept: an embedded database with its artifact folder, or a server."""
+    embedded = settings.tracking_uri.startswith("sqlite:")
+    return tracking.Tracking(settings.tracking_uri, settings.embedded_artifacts if embedded else None)
+
+
+def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
+    """The pipeline run in MLflow, opened or taken up again, and the lineage of all that it makes."""
+    commit, hashed = versioning.commit(settings.root), config_hash(config)
+    where = tracker(settings)
+    tags = {"daycast.dataset": data.dataset, "daycast.backtest": config.backtest.name}
+    tags |= Lineage(data.version, commit, hashed, "").tags()
+    del tags["daycast.run_id"]
+    params = {
+        "dataset": data.dataset,
+        "models": ",".join(config.model),
+        "backtest": config.backtest.name,
+        "horizon": config.backtest.horizon,
+        "tuning": config.tuning.name,
+        "seed": config.seed,
+    }
+    name = f"{config.backtest.name}-{config.tuning.name}-{data.version[:6]}"
+    run_id = tracking.open_run(where, data.dataset, keys.run(config, data), name, tags, params)
+    tracking.use_data(where, [run_id], data.dataset, data.version, _source(settings, data))
+    return RunRef(run_id=run_id, data_version=data.version, git_commit=commit, config_hash=hashed)
+
+
+def close_run(settings: Settings, run: RunRef, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    """End the pipeline run."""
+    tracking.close_run(tracker(settings), run.run_id, status)
+
+
+def run_link(settings: Settings, run: RunRef) -> str | None:
+    """Address of the run in a server's UI; ``None`` without a server."""
+    return tracking.link(tracker(settings), run.run_id)
+
+
+def record_model(
+    settings: Settings,
+    config: Config,
+    data: DataRef,
+    folds: FoldsRef,
+    run: RunRef,
+    made: tuple[TunedRef, FittedRef, BacktestRef],
+) -> str:
+    """Log a model's search, fit and backtest as a child of the run; the id of that child."""
+    tuned, fitted, tested = made
+    where, name = tracker(settings), tested.model
+    tags = {"daycast.model": name, "daycast.fit_cutoff": fitted.fit_cutoff, **run.lineage.tags()}
+    child = tracking.child(where, run.run_id, tested.key, name, tags, {})
+    figures = settings.cache("record", tested.key)
+    rows = compare.rows(settings, tested)
+    chosen = config.backtest.series
+    scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
+    scores = metrics.score(scored, compare.scales(settings, config, data, folds))
+    fitting = json.loads((settings.cache("fit", fitted.key) / fit.REPORT).read_text())
+    pictures = _pictures(settings, config, tuned, scored, figures)
+    if fitting["curves"]:
+        file = figures / "training_curves.png"
+        pictures[f"plots/{file.name}"] = report.curves(fitting["curves"], f"{name}: training", file)
+    values = dict(scores.overall) | {f"validation_{config.backtest.metric}": tuned.value}
+    if 1 < len(scores.by_series) <= FEW:
+        for line in scores.by_series.to_dict("records"):
+            values |= {f"{line['unique_id']}.{m}": line[m] for m in ("mae", "mase") if m in line}
+    tracking.record(
+        where,
+        child,
+        tracking.Results(
+            params=config.model[name].model_dump(mode="json", exclude={"search"}) | tuned.parameters | fitting["facts"],
+            metrics=values,
+            curves=fitting["curves"],
+            by_step={m: dict(zip(scores.by_step["step"], scores.by_step[m], strict=True)) for m in ("mae", "mase")},
+            artifacts=pictures | {"model": settings.cache("fit", fitted.key) / fit.MODEL},
+            tables={"scores_by_series": scores.by_series, "scores_by_step": scores.by_step},
+        ),
+    )
+    if tuned.study is not None:
+        found = search.trials(settings.studies_url, tuned.study)
+        tracking.trials(where, child, found, f"validation_{config.backtest.metric}")
+    tracking.use_data(where, [child], data.dataset, data.version, _source(settings, data))
+    tracking.close_run(where, child)
+    return child
+
+
+def record_run(
+    settings: Settings, config: Config, data: DataRef, folds: FoldsRef, run: RunRef, board: BoardRef
+) -> None:
+    """Log what belongs to the whole run: configuration, data pointers, validation, leaderboard, decision."""
+    where = tracker(settings)
+    ranked, decision = compare.read(settings, board)
+    metric = config.backtest.metric
+    figures = settings.cache("record", board.key)
+    title = f"{data.dataset}, backtest {config.backtest.name}"
+    picture = report.leaderboard(ranked, metric, decision.winner, title, figures / "leaderboard.png")
+    stationarity = _stationarity(settings, config, data, folds)
+    best = ranked.set_index("model").loc[decision.winner]
+    tracking.record(
+        where,
+        run.run_id,
+        tracking.Results(
+            metrics={m: float(best[m]) for m in (*metrics.METRICS, "skill") if m in best},
+            artifacts={
+                "config.yaml": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
+                "decision.json": json.dumps(decision.to_json(), indent=1),
+                "validation.json": settings.root / "data" / "validated" / f"{data.dataset}.json",
+                "data_pointers.json": json.dumps(data.pointers, indent=1),
+                "plots/leaderboard.png": picture,
+            },
+            tables={"leaderboard": ranked, "stationarity": stationarity},
+        ),
+    )
+
+
+def _source(settings: Settings, data: DataRef) -> tuple[Path, object]:
+    return versioning.materialise(settings.root, data.version), frame(settings, data)
+
+
+def _pictures(
+    settings: Settings, config: Config, tuned: TunedRef, rows: pd.DataFrame, folder: Path
+) -> dict[str, Path | str]:
+    """Artifact path -> file of a model's figures."""
+    title = f"{tuned.model}, backtest {config.backtest.name}"
+    files = [
+        report.forecast_against_actual(rows, title, config.dataset.unit, folder / "forecast_against_actual.png"),
+        report.residual_autocorrelation(rows, f"{title}: residuals", folder / "residual_autocorrelation.png"),
+    ]
+    if tuned.study is not None:
+        files += search.study_figures(settings.studies_url, tuned.study, folder)
+    return {f"plots/{file.name}": file for file in files}
+
+
+def _stationarity(settings: Settings, config: Config, data: DataRef, folds: FoldsRef) -> pd.DataFrame:
+    """ADF and KPSS of each series before and after a seasonal difference, on what the final fit may see."""
+    history = split.history(table(settings, config, data), folds.test.fold()).only(
+        table(settings, config, data).panel.ids[:FEW]
+    )
+    seasonal = transform.fit([transform.Difference((config.dataset.season_length,))], history.y)
+    after = transform.forward(seasonal, history.y)[:, seasonal.memory :]
+    kinds = {"as it is": history.y, f"differenced at {config.dataset.season_length}": after}
+    found = [diagnostics.stationarity(y, history.ids).assign(series=kind) for kind, y in kinds.items()]
+    return pd.concat(found, ignore_index=True)

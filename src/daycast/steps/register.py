@@ -1,0 +1,66 @@
+"""Make versions of the dataset's registered model out of fitted candidates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from daycast.adapters import registry, tracking
+from daycast.config import Config, Recurrent
+from daycast.settings import Settings
+from daycast.steps import compare, fit, keys, serving, tune
+from daycast.steps.data import frame, table
+from daycast.steps.record import tracker
+from daycast.steps.reference import BoardRef, DataRef, RunRef, TunedRef, VersionRef
+
+VERSIONS = "versions.json"  # artifact of the run: which versions came of it
+CODE = Path(__file__).with_name("served_model.py")
+EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
+
+
+def register(
+    settings: Settings, config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]
+) -> VersionRef:
+    """Register the winner and, where the gate refused it, the leading candidate too; the winner's version.
+
+    A version is uploaded, loaded back and compared with the forecaster before it exists. The leader becomes challenger.
+    """
+    ranked, decision = compare.read(settings, board)
+    leader = str(ranked["model"].iloc[0])
+    searched = {t.model: t for t in tuned}
+    versions = {
+        name: _version(settings, config, data, run, searched[name]) for name in dict.fromkeys([leader, decision.winner])
+    }
+    registry.set_alias(settings.tracking_uri, versions[leader].name, "challenger", versions[leader].version)
+    told = {name: v.model_dump() for name, v in versions.items()}
+    tracking.put(tracker(settings), run.run_id, {VERSIONS: json.dumps(told, indent=1)})
+    return versions[decision.winner]
+
+
+def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef) -> VersionRef:
+    key, horizon = keys.fit(config, data, tuned.model), config.backtest.horizon
+    model, spec = settings.cache("fit", key) / fit.MODEL, config.dataset.spec()
+    panel = table(settings, config, data).panel
+    folder = settings.cache("register", key)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = serving.write(folder / "serving.json", spec, panel.ids, tune.offsets(settings, tuned))
+    served = serving.read(model, told)
+    needed = served.forecaster.min_history + EXAMPLE_SEASONS * spec.season_length
+    inputs = serving.inputs(frame(settings, data), spec, panel.cutoff, horizon)
+    inputs = inputs[inputs["ds"] >= panel.ds[max(0, len(panel.ds) - needed)]].reset_index(drop=True)
+    candidate = registry.Candidate(
+        code=CODE,
+        files={"forecaster": model, "serving": told},
+        example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
+        libraries=("torch",) if isinstance(config.model[tuned.model], Recurrent) else (),
+    )
+    children = {c.name: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
+    tags = {
+        **run.lineage.tags(),
+        "daycast.model": tuned.model,
+        "daycast.horizon": str(horizon),
+        "daycast.backtest": config.backtest.name,
+    }
+    name = registry.model_name(data.dataset)
+    made = registry.register(settings.tracking_uri, name, children[tuned.model], key, candidate, tags)
+    return VersionRef(name=name, version=made.number, model=tuned.model)

@@ -1,0 +1,151 @@
+"""A fitted forecaster behind a plain table: what a registered version runs, with no training code loaded.
+
+Input, the canonical long frame: ``unique_id`` (text), ``ds`` (time), ``y`` (float64, raw units; NaN where there is no
+observation), and the dataset's covariates as they stand in that frame. Rows after the last observed ``y`` say what is
+known of the future. Output: ``unique_id, cutoff, ds, step, y_hat`` and a column per quantile, raw units.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daycast.core import forecast as forecasts
+from daycast.core.forecast import Forecaster, Origin
+from daycast.core.frame import KEYS, FrameSpec, Table, table
+from daycast.errors import DataError, HistoryError
+
+
+@dataclass(frozen=True)
+class Served:
+    """A forecaster and what it needs to read and write tables.
+
+    Attributes:
+        ids: the series it was fitted on, sorted.
+        offsets: quantile offsets as ``core.forecast.band`` takes them, or ``None`` for point forecasts alone.
+    """
+
+    forecaster: Forecaster
+    spec: FrameSpec
+    ids: tuple[str, ...]
+    offsets: pd.DataFrame | None
+
+
+def write(file: Path, spec: FrameSpec, ids: tuple[str, ...], offsets: pd.DataFrame | None) -> Path:
+    """Write everything of ``Served`` but the forecaster as JSON, and return the file."""
+    told: dict[str, Any] = {"spec": asdict(spec), "ids": ids, "offsets": None}
+    if offsets is not None:
+        told["offsets"] = offsets.reset_index().to_dict(orient="list")
+    file.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    return file
+
+
+def read(forecaster: Path, told: Path) -> Served:
+    """Read a forecaster's folder (``models.save``) and the file of ``write``. Raises ``ModelError`` if it can't."""
+    from daycast import models
+
+    values = json.loads(told.read_text(encoding="utf-8"))
+    offsets = values["offsets"]
+    return Served(
+        models.load(forecaster),
+        _spec(values["spec"]),
+        tuple(values["ids"]),
+        None if offsets is None else pd.DataFrame(offsets).set_index(["unique_id", "step"]),
+    )
+
+
+def inputs(frame: pd.DataFrame, spec: FrameSpec, cutoff: pd.Timestamp, horizon: int) -> pd.DataFrame:
+    """The input for a forecast at ``cutoff``, from a canonical frame that may hold more: nothing later than the cutoff
+    but what is known ahead of ``horizon`` timestamps."""
+    end = cutoff + horizon * pd.tseries.frequencies.to_offset(spec.freq)
+    shared = {**spec.known, **spec.static}
+    kinds = {c: "float64" if levels is None else "str" for c, levels in shared.items()}
+    kinds |= {"unique_id": "str", "y": "float64", **dict.fromkeys(spec.past, "float64")}
+    rows = frame.loc[frame["ds"] <= end, [*KEYS, "y", *spec.known, *spec.past, *spec.static]]
+    rows = rows.reset_index(drop=True).astype(kinds)
+    rows.loc[rows["ds"] > cutoff, ["y", *spec.past]] = np.nan
+    return rows
+
+
+def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Forecast ``horizon`` steps after the last observed ``y`` of any series.
+
+    Raises:
+        DataError: the frame is not a canonical frame of this dataset.
+        HistoryError: too little history, or too few known rows after it.
+        OutputError: the forecast breaks its contract.
+    """
+    known = _table(served, frame)
+    panel = known.panel
+    if len(panel.ds) < served.forecaster.min_history:
+        raise HistoryError(
+            f"at least {served.forecaster.min_history} timestamps up to the last observed y",
+            f"{len(panel.ds)}, {panel.ds[0].date()} .. {panel.cutoff.date()}",
+            "give more history",
+        )
+    if not 1 <= horizon <= len(known.beyond.ds):
+        raise HistoryError(
+            f"a horizon of at least 1, and a row of every one of its timestamps after {panel.cutoff.date()}",
+            f"horizon {horizon} with {len(known.beyond.ds)} timestamps after it",
+            "append rows of the future (y missing, known covariates filled in), or ask for a shorter horizon",
+        )
+    origins = [Origin(panel, known.future(panel.cutoff, horizon))]
+    rows = forecasts.rows(forecasts.predict(served.forecaster, origins), origins)
+    floor = served.spec.floor
+    if served.offsets is not None:
+        rows = forecasts.band(rows, served.offsets, floor)
+    return forecasts.check(rows, len(panel.ids) * horizon, floor)
+
+
+def _table(served: Served, frame: pd.DataFrame) -> Table:
+    spec = served.spec
+    missing = [c for c in (*KEYS, "y", *spec.known, *spec.past, *spec.static) if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the columns of the canonical frame, {missing} among them", f"{list(frame.columns)}", "add them"
+        )
+    found = tuple(sorted(frame["unique_id"].unique()))
+    if found != served.ids:
+        raise DataError(
+            f"the {len(served.ids)} series the model was fitted on, {list(served.ids[:5])} …",
+            f"{len(found)} series, {list(found[:5])} …",
+            "give every one of them and no other, or train on the new set of series",
+        )
+    twice = frame.duplicated(list(KEYS))
+    if twice.any():
+        first = frame.loc[twice].iloc[0]
+        raise DataError("one row per series and timestamp", f"two of {first['unique_id']} at {first['ds']}", "drop one")
+    grid = pd.date_range(frame["ds"].min(), frame["ds"].max(), freq=spec.freq)
+    off = ~frame["ds"].isin(grid)
+    if off.any():
+        raise DataError(
+            f"timestamps at freq {spec.freq} from {frame['ds'].min()}", f"{frame.loc[off, 'ds'].iloc[0]}", "move it"
+        )
+    result = table(frame, spec)
+    if not (np.isfinite(result.panel.known).all() and np.isfinite(result.beyond.known).all()):
+        raise DataError(
+            f"a finite value of {[c for c, v in spec.known.items() if v is None]} at every timestamp",
+            "a missing one",
+            "fill it in: known covariates are known, of the past and of the future",
+        )
+    return result
+
+
+def _spec(values: Mapping[str, Any]) -> FrameSpec:
+    def levels(columns: Mapping[str, Any]) -> dict[str, tuple[str, ...] | None]:
+        return {c: None if v is None else tuple(v) for c, v in columns.items()}
+
+    return FrameSpec(
+        **{
+            **values,
+            "known": levels(values["known"]),
+            "static": levels(values["static"]),
+            "past": tuple(values["past"]),
+        }
+    )

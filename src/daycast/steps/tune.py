@@ -1,0 +1,135 @@
+"""Choose a model's hyperparameters on the validation folds, and learn how wide its errors are there.
+
+Every model passes here: one without a search space is scored as it is configured. So all have a validation score, and
+raw-unit residuals of rows that no fit has seen, from which the bands of its forecasts are made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from daycast import models
+from daycast.adapters import search
+from daycast.config import Config, Model, Recurrent
+from daycast.core import backtest, metrics, split
+from daycast.core.forecast import OnEpoch
+from daycast.core.frame import Table
+from daycast.settings import Settings
+from daycast.steps import keys
+from daycast.steps.data import table
+from daycast.steps.progress import emit
+from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
+from daycast.steps.window import load_windows
+
+OFFSETS = "offsets.parquet"
+
+
+def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TunedRef:
+    """Search, or score as configured; leaves ``offsets.parquet`` (raw-unit residual quantiles by series and step)."""
+    key = keys.tune(config, data, name)
+    folder = settings.cache("tune", key)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = config.model[name]
+    scorer = _Scorer(settings, config, data, folds, name, folder)
+    if isinstance(model, Recurrent) and model.search and config.tuning.n_trials:
+        found = search.search(
+            settings.studies_url,
+            study := f"{data.dataset}-{name}-{key}",
+            search.Objective(scorer.trial, model.search, {field: getattr(model, field) for field in model.search}),
+            config.tuning,
+            config.seed,
+            on_trial=lambda done, total, best: emit("tune", name, done, total, f"trial {done} of {total}{_best(best)}"),
+        )
+        trials, best = found.trials, found.best
+    else:
+        value = scorer.trial({}, lambda *_: None, 0)
+        study, best = None, search.TrialRecord(0, "complete", {}, value)
+        trials = (best,)
+    rows = pd.read_parquet(_rows_of(folder, best.number))
+    backtest.residual_offsets(rows).to_parquet(folder / OFFSETS)
+    (folder / "best.json").write_text(json.dumps({"parameters": best.parameters, "value": best.value}, indent=1))
+    return TunedRef(
+        model=name,
+        key=key,
+        study=study,
+        parameters=best.parameters,
+        value=float(best.value or 0.0),
+        n_trials=len(trials),
+        n_pruned=sum(t.state == "pruned" for t in trials),
+    )
+
+
+def offsets(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
+    """Raw-unit residual quantiles of the validation folds, indexed by (``unique_id``, ``step``)."""
+    return pd.read_parquet(settings.cache("tune", tuned.key) / OFFSETS)
+
+
+def with_parameters(model: Model, parameters: Mapping[str, Any]) -> Model:
+    """The model with a search's parameters in place."""
+    return model.with_parameters(dict(parameters)) if isinstance(model, Recurrent) else model
+
+
+def context(config: Config, seed: int) -> models.BuildContext:
+    """What a model needs to know beside its own section."""
+    return models.BuildContext(config.backtest.horizon, config.dataset.season_length, seed, config.trainer)
+
+
+def _best(value: float | None) -> str:
+    return "" if value is None else f", best {value:,.4g}"
+
+
+def _rows_of(folder: Path, number: int) -> Path:
+    return folder / f"trial-{number}.parquet"
+
+
+class _Scorer:
+    """The objective of a search: mean over the validation folds of the backtest's metric, in raw units."""
+
+    def __init__(
+        self, settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str, folder: Path
+    ) -> None:
+        self.settings, self.config, self.data, self.folds = settings, config, data, folds
+        self.name, self.folder = name, folder
+        self.table: Table = table(settings, config, data)
+
+    def trial(self, parameters: dict[str, Any], report: search.Report, number: int) -> float:
+        model = with_parameters(self.config.model[self.name], parameters)
+        made, values = [], []
+        for k, ref in enumerate(self.folds.validation):
+            rows = self._fold(model, ref, self._on_epoch(report, number, k))
+            made.append(rows)
+            history = split.history(self.table, ref.fold())
+            scales = metrics.scales(history, self.config.dataset.season_length)
+            chosen = self.config.backtest.series
+            scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
+            scores = metrics.score(scored, dict(zip(history.ids, scales, strict=True)))
+            values.append(scores.overall[self.config.backtest.metric])
+        target = _rows_of(self.folder, number)
+        part = target.with_suffix(f".{os.getpid()}.part")
+        pd.concat(made).to_parquet(part)
+        os.replace(part, target)  # a kill in between leaves no half file under the trial's name
+        return sum(values) / len(values)
+
+    def _fold(self, model: Model, ref: FoldRef, on_epoch: OnEpoch) -> pd.DataFrame:
+        fold = ref.fold()
+        forecaster = models.build(model, context(self.config, self.config.seed))
+        windows = load_windows(self.settings, self.config, self.data, ref, model)
+        forecaster.fit(split.history(self.table, fold), windows, on_epoch)
+        return backtest.with_actuals(backtest.forecasts(forecaster, self.table, fold), self.table)
+
+    def _on_epoch(self, report: search.Report, number: int, k: int) -> OnEpoch:
+        n, total = len(self.folds.validation), self.config.trainer.max_epochs
+
+        def on_epoch(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
+            note = f"trial {number + 1} of {self.config.tuning.n_trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
+            emit("tune", self.name, number * n + k, self.config.tuning.n_trials * n, note)
+            # Folds lie behind each other on the axis of the curve, so only like is compared with like.
+            report(k * total + epoch, float(values["val_loss"]))
+
+        return on_epoch

@@ -1,0 +1,124 @@
+"""What a run came to, for people and for machines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from daycast import console
+from daycast.adapters import tracking, versioning
+from daycast.config import Config
+from daycast.core.compare import Decision
+from daycast.errors import ToolError
+from daycast.settings import Settings
+from daycast.steps import compare, keys
+from daycast.steps.record import tracker
+from daycast.steps.reference import ForecastRef, Outcome, VersionRef
+
+KEPT = ("transform", "window", "tune", "fit", "backtest")
+
+
+def plan(settings: Settings, config: Config) -> pd.DataFrame:
+    """The steps of a run and what is there already. Nothing is run."""
+    from flows.tasks import is_kept
+
+    name = config.dataset.name
+    data = versioning.in_force(settings.root, name)
+    lines = [{"step": step, "subject": name, "state": "unchanged work is skipped by DVC"} for step in ("ingest", "validate", "prepare")]
+    for model in config.model:
+        for step in KEPT:
+            if data is None:
+                state = "to run (no data yet)"
+            else:
+                state = "cached" if is_kept(step, getattr(keys, step)(config, data, model)) else "to run"
+            lines.append({"step": step, "subject": model, "state": state})
+    lines += [{"step": step, "subject": name, "state": "to run"} for step in ("compare", "register", "promote", "forecast")]
+    return pd.DataFrame(lines)
+
+
+def newest(settings: Settings, config: Config, overrides: Sequence[str]) -> tracking.Run:
+    """The dataset's newest finished run, of the backtest named in the overrides if one is.
+
+    Raises:
+        ToolError: there is none.
+    """
+    chosen = any(o.startswith("backtest=") for o in overrides)
+    tags = {"daycast.backtest": config.backtest.name} if chosen else {}
+    found = tracking.latest(tracker(settings), config.dataset.name, tags)
+    if found is None:
+        asked = f" with backtest={config.backtest.name}" if chosen else ""
+        raise ToolError(
+            f"a finished run of {config.dataset.name}{asked}", "none", f"run `daycast run dataset={config.dataset.name}`"
+        )
+    return found
+
+
+def board_of(settings: Settings, run_id: str) -> pd.DataFrame:
+    """The leaderboard that a run logged."""
+    return pd.read_csv(io.StringIO(tracking.text(tracker(settings), run_id, "leaderboard.csv")))
+
+
+def show(settings: Settings, outcome: Outcome) -> None:
+    """Leaderboard, decision, forecast, and where everything lies."""
+    if outcome.board is None:
+        return
+    board, decision = compare.read(settings, outcome.board)
+    console.table(board.drop(columns="rank"), f"Leaderboard: {outcome.data.dataset}, out of sample, raw units")
+    if outcome.champion is not None:
+        show_decision(decision, outcome.champion, False)
+    if outcome.forecast is not None:
+        show_forecast(outcome.forecast)
+    console.out.print("\n[bold]Where things lie[/bold]")
+    console.out.print(f"  run         {outcome.run.run_id}  (MLflow experiment daycast/{outcome.data.dataset})", soft_wrap=True)
+    console.out.print(f"  data        version {outcome.data.version} (DVC), data/prepared/{outcome.data.dataset}.parquet", soft_wrap=True)
+    console.out.print(f"  artifacts   {settings.state}", soft_wrap=True)
+    console.out.print("  look at it  [bold].venv/bin/daycast ui[/bold]  (MLflow: runs, plots, champion)", soft_wrap=True)
+
+
+def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> None:
+    """What was promoted, and why."""
+    verb = "would be" if dry_run else "is"
+    console.out.print(f"\n[bold]Champion[/bold]: {version.model} {verb} version {version.version} of {version.name}")
+    for reason in decision.reasons:
+        console.out.print(f"  - {reason}", soft_wrap=True)
+
+
+def show_forecast(made: ForecastRef) -> None:
+    """The forecast as a table: a row per timestamp, a column per series (the first few)."""
+    rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
+    rows["value"] = [
+        f"{y:,.0f}  [{lo:,.0f} .. {hi:,.0f}]" for y, lo, hi in zip(rows["y_hat"], rows["q0.1"], rows["q0.9"], strict=True)
+    ]
+    wide = rows.pivot(index="ds", columns="unique_id", values="value").iloc[:, :4].reset_index()
+    console.out.print()
+    console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
+    console.out.print(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}", soft_wrap=True)
+
+
+def show_tuned(outcome: Outcome) -> None:
+    """One line per model."""
+    lines = [
+        {"model": t.model, "validation": t.value, "trials": t.n_trials, "pruned": t.n_pruned, "parameters": str(t.parameters)}
+        for t in outcome.tuned
+    ]
+    console.table(pd.DataFrame(lines).sort_values("validation"), "Searched on the validation folds")
+
+
+def forecast_json(made: ForecastRef) -> dict[str, Any]:
+    """A forecast and its rows."""
+    return {**made.model_dump(), "forecast": pd.read_csv(Path(made.rows))}
+
+
+def as_json(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+    """Everything of an outcome."""
+    told = outcome.model_dump(exclude={"forecast"})
+    if outcome.board is not None:
+        board, decision = compare.read(settings, outcome.board)
+        told |= {"leaderboard": board, "decision": decision.to_json()}
+    if outcome.forecast is not None:
+        told["forecast"] = forecast_json(outcome.forecast)
+    return told

@@ -1,0 +1,117 @@
+"""Optuna, for real, on SQLite in a temporary folder."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from daycast.adapters.search import Objective, search, study_figures
+from daycast.config import Tuning
+from daycast.config.models import Choice, FloatRange, IntRange
+
+SPACE = {"x": FloatRange(kind="float", low=-5, high=5), "n": IntRange(kind="int", low=1, high=9)}
+
+
+def tuning(**changes):
+    values = {
+        "name": "t", "n_trials": 8, "n_startup_trials": 3, "pruner": "median", "warmup_epochs": 2, "timeout_s": None, "seeds": 1,
+    }  # fmt: skip
+    return Tuning(**(values | changes))
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'a folder' / 'studies.db'}"
+
+
+def parabola(parameters, _report, _number):
+    return parameters["x"] ** 2 + parameters["n"]
+
+
+def test_search_finds_a_better_value_than_the_start_and_tries_the_start_first(url):
+    result = search(url, "s", Objective(parabola, SPACE, {"x": 4.0, "n": 9}), tuning(n_trials=20), seed=1)
+    assert result.trials[0].parameters == {"x": 4.0, "n": 9}
+    assert result.trials[0].value == 25
+    assert result.best.value < 6
+    assert len(result.trials) == 20
+
+
+def test_search_counts_finished_trials_of_earlier_calls_and_does_not_repeat_their_draws(url):
+    objective = Objective(parabola, SPACE, {"x": 4.0, "n": 9})
+    seen = []
+    search(url, "s", objective, tuning(n_trials=3), seed=1)
+    result = search(url, "s", objective, tuning(n_trials=7), seed=1, on_trial=lambda *a: seen.append(a[:2]))
+    assert [t.number for t in result.trials] == list(range(7))
+    assert seen == [(3, 7), (4, 7), (5, 7), (6, 7), (7, 7)]
+    assert len({(t.parameters["x"], t.parameters["n"]) for t in result.trials}) == 7
+    again = search(url, "s", objective, tuning(n_trials=7), seed=1)
+    assert again == result
+
+
+def test_the_median_pruner_stops_bad_trials_and_saves_their_epochs(url):
+    epochs = []
+
+    def evaluate(parameters, report, _number):
+        for epoch in range(20):
+            epochs.append(epoch)
+            report(epoch, abs(parameters["x"]) + 1 / (epoch + 1))
+        return abs(parameters["x"])
+
+    objective = Objective(evaluate, {"x": Choice(kind="choice", values=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0))}, {"x": 0.0})
+    result = search(url, "s", objective, tuning(n_trials=12), seed=3)
+    pruned = [t for t in result.trials if t.state == "pruned"]
+    assert pruned
+    assert all(2 <= max(t.curve) < 19 for t in pruned)  # after the warm-up, before the end
+    assert all(t.value is None for t in pruned)
+    assert len(epochs) == sum(len(t.curve) for t in result.trials) < 12 * 20
+    assert result.best.state == "complete"
+
+
+def test_without_a_pruner_every_trial_ends(url):
+    def evaluate(parameters, report, _number):
+        for epoch in range(10):
+            report(epoch, abs(parameters["x"]))
+        return abs(parameters["x"])
+
+    result = search(url, "s", Objective(evaluate, {"x": SPACE["x"]}, {"x": 0.0}), tuning(pruner="none"), seed=3)
+    assert {t.state for t in result.trials} == {"complete"}
+
+
+def test_a_killed_search_is_taken_up_with_nothing_lost_and_nothing_twice(url, tmp_path):
+    script = textwrap.dedent(f"""
+        import os, sys
+        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+        from test_search import SPACE, Objective, search, tuning
+        def evaluate(p, report, number):
+            if number == 4:
+                print("fifth trial", flush=True)
+                import time; time.sleep(600)
+            return p["x"] ** 2
+        search({url!r}, "s", Objective(evaluate, SPACE, {{"x": 1.0, "n": 1}}), tuning(), seed=1)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "fifth trial\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    result = search(url, "s", Objective(parabola, SPACE, {"x": 1.0, "n": 1}), tuning(), seed=1)
+    assert sum(t.state == "complete" for t in result.trials) == 8
+    assert [t.state for t in result.trials[:4]] == ["complete"] * 4
+
+
+def test_an_error_in_the_objective_is_not_swallowed(url):
+    def evaluate(*_):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        search(url, "s", Objective(evaluate, SPACE, {"x": 1.0, "n": 1}), tuning(), seed=1)
+
+
+def test_study_figures_are_pictures(url, tmp_path):
+    search(url, "s", Objective(parabola, SPACE, {"x": 4.0, "n": 9}), tuning(), seed=1)
+    files = study_figures(url, "s", tmp_path / "figures")
+    assert [f.name for f in files] == ["tuning_history.png", "tuning_importance.png"]
+    assert all(f.read_bytes().startswith(b"\x89PNG") and f.stat().st_size > 5000 for f in files)

@@ -1,0 +1,65 @@
+"""Every dataset that ships loads, and what can't work is refused before any work starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from daycast.config import Dataset, dataset_only
+from daycast.errors import ConfigError
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
+
+
+def changed(root: Path, name: str, **sections: Any) -> Dataset:
+    values = yaml.safe_load((root / "conf" / "dataset" / f"{name}.yaml").read_text())
+    for section, new in sections.items():
+        values[section] = values[section] | new if isinstance(new, dict) else new
+    return Dataset.model_validate_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONF.glob("*.yaml")))
+def test_every_shipped_dataset_loads_under_its_own_name(root: Path, name: str) -> None:
+    dataset = dataset_only(root, name)
+
+    assert dataset.name == name
+    assert dataset.layout().freq == dataset.spec().freq
+
+
+def test_the_sample_says_that_it_is_simulated_and_only_the_sample_is(root: Path) -> None:
+    names = [p.stem for p in CONF.glob("*.yaml")]
+    datasets = [dataset_only(root, name) for name in names]
+
+    assert {"sample", "cta", "cta_stations"} <= set(names)
+    assert "SIMULATED" in dataset_only(root, "sample").title
+    assert all(d.simulated == (d.source.kind == "simulated") == ("SIMULATED" in d.title) for d in datasets)
+
+
+def test_an_unknown_dataset_names_the_nearest(root: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean `cta"):
+        dataset_only(root, "ctaa")
+
+
+def test_a_known_column_that_no_calendar_gives_is_refused(root: Path) -> None:
+    with pytest.raises(ValidationError, match="`rain` is not one of the columns known ahead: day_of_week, day_type"):
+        changed(root, "cta", covariates={"known": {"rain": None}})
+
+
+def test_covariates_per_series_are_refused_for_a_wide_file(root: Path) -> None:
+    with pytest.raises(ValidationError, match="need a long file"):
+        changed(root, "cta", covariates={"static": {"day_type": None}})
+
+
+def test_a_column_that_is_used_must_be_declared(root: Path) -> None:
+    with pytest.raises(ValidationError, match="`kind` is used but not declared"):
+        changed(root, "cta", contract={"day_type": "kind"})
+
+
+def test_a_holiday_on_no_weekday_is_refused(root: Path) -> None:
+    with pytest.raises(ValidationError, match=r"sunday_service.*Labor Day"):
+        changed(root, "cta", calendar={"sunday_service": {"Labor Day": ["Someday"]}})

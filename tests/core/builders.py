@@ -1,0 +1,79 @@
+"""Small synthetic tables, and forecasters simple enough to be checked by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daycast.core import calendar, frame
+from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
+from daycast.core.frame import Float, FrameSpec, Panel, Table
+from daycast.core.windows import Windows
+
+START = "2024-01-01"  # a Monday
+
+
+def long_frame(series: Mapping[str, Sequence[float]], start: str = START, ahead: int = 30) -> pd.DataFrame:
+    """A canonical daily frame: the series given (of one length), then ``ahead`` future rows; with ``day_of_week``."""
+    blocks = []
+    for name, values in series.items():
+        ds = pd.date_range(start, periods=len(values) + ahead)
+        y = np.concatenate([np.asarray(values, dtype=float), np.full(ahead, np.nan)])
+        blocks.append(pd.DataFrame({"unique_id": name, "ds": ds, "y": y, "day_of_week": calendar.day_of_week(ds)}))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def daily_spec(**changes: Any) -> FrameSpec:
+    return FrameSpec(**{"freq": "D", "season_length": 7, "known": {"day_of_week": calendar.DAYS}, **changes})
+
+
+def daily_table(series: Mapping[str, Sequence[float]], start: str = START, ahead: int = 30, **spec: Any) -> Table:
+    return frame.table(long_frame(series, start, ahead), daily_spec(**spec))
+
+
+def noise_table(steps: int = 120, names: Sequence[str] = ("a", "b", "c"), seed: int = 0, **spec: Any) -> Table:
+    """Series of very different levels, all noise: any future value that leaks shows."""
+    rng = np.random.default_rng(seed)
+    return daily_table({n: 10.0**k * (2 + rng.random(steps)) for k, n in enumerate(names)}, **spec)
+
+
+def count_up(steps: int = 60, **spec: Any) -> Table:
+    """``a`` is 0, 1, 2, ... and ``b`` is 100, 101, ...: a value tells its own position."""
+    return daily_table({"a": np.arange(steps), "b": 100.0 + np.arange(steps)}, **spec)
+
+
+class SeasonalNaive:
+    """Repeats the last ``lag`` values. Fitting keeps only how many rows it saw."""
+
+    recurrent = False
+
+    def __init__(self, lag: int = 7, horizon: int = 1000) -> None:
+        self.lag, self.horizon, self.min_history = lag, horizon, lag
+        self.fitted_on = 0
+        self.calls: list[list[Origin]] = []
+
+    def fit(
+        self,
+        history: Panel,
+        windows: Windows | None = None,  # noqa: ARG002
+        on_epoch: OnEpoch | None = None,  # noqa: ARG002
+    ) -> FitReport:
+        self.fitted_on = len(history.ds)
+        return FitReport()
+
+    def predict(self, origins: Sequence[Origin]) -> Float:
+        self.calls.append(list(origins))
+        return np.stack([self.one(o) for o in origins])
+
+    def one(self, origin: Origin) -> Float:
+        steps = np.arange(len(origin.future.ds)) % self.lag
+        return origin.history.y[:, -self.lag :][:, steps]
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        return {"fitted_on": self.fitted_on}, {}
+
+    def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:  # noqa: ARG002
+        self.fitted_on = values["fitted_on"]

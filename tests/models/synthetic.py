@@ -1,0 +1,101 @@
+"""Small made-up data and small networks for the tests of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daycast import config, models
+from daycast.core.forecast import Origin
+from daycast.core.frame import FrameSpec, Future, Panel, Table
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def table(y: np.ndarray, flag: np.ndarray | None = None, ahead: int = 28, **changes: Any) -> Table:
+    """Daily series ``y (N, T + ahead)``, of which the last ``ahead`` are thrown away: only their calendar is kept.
+
+    Known: the weekday, and ``flag (T + ahead)`` if given. ``changes`` replace fields of the panel.
+    """
+    n, steps = y.shape[0], y.shape[1] - ahead
+    ds = pd.date_range("2015-01-01", periods=y.shape[1], freq="D")
+    known = np.eye(7)[ds.dayofweek]
+    names = tuple(f"day={d}" for d in DAYS)
+    levels: dict[str, tuple[str, ...] | None] = {"day": DAYS}
+    if flag is not None:
+        known, names, levels = np.column_stack([known, flag]), (*names, "flag"), {**levels, "flag": None}
+    fields: dict[str, Any] = {
+        "spec": FrameSpec("D", 7, levels),
+        "ids": tuple(f"s{i}" for i in range(n)),
+        "ds": ds[:steps],
+        "y": y[:, :steps],
+        "known": known[:steps],
+        "past": np.zeros((n, steps, 0)),
+        "static": np.zeros((n, 0)),
+        "known_names": names,
+        "past_names": (),
+        "static_names": (),
+    }
+    return Table(Panel(**{**fields, **changes}), Future(ds[steps:], known[steps:], names))
+
+
+def weekly(n: int = 2, steps: int = 500, seed: int = 0, noise: float = 8.0) -> np.ndarray:
+    """``(n, steps)``: a week's pattern plus noise that remembers 0.8 of the day before, around 200."""
+    rng = np.random.default_rng(seed)
+    shocks = rng.normal(0, noise, (n, steps))
+    for t in range(1, steps):
+        shocks[:, t] += 0.8 * shocks[:, t - 1]
+    pattern = rng.uniform(-30, 30, (n, 7))
+    return 200 + pattern[:, np.arange(steps) % 7] + shocks
+
+
+def origin(made: Table, back: int = 0, horizon: int = 7) -> Origin:
+    """The origin ``back`` steps before the panel's end."""
+    cutoff = made.panel.ds[-1 - back]
+    return Origin(made.panel.until(cutoff), made.future(cutoff, horizon))
+
+
+def network(**changes: Any) -> config.Recurrent:
+    """A tiny network; ``changes`` as in ``conf/model``."""
+    values: dict[str, Any] = {
+        "family": "recurrent",
+        "cell": "gru",
+        "output": "direct",
+        "inputs": "joint",
+        "lookback": 14,
+        "hidden": 8,
+        "layers": 1,
+        "dropout": 0.0,
+        "transforms": ({"kind": "scale", "method": "standard"},),
+        "loss": "huber",
+        "learning_rate": 0.02,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "batch_size": 64,
+        "train_steps": None,
+        "search": {},
+    }
+    return config.Recurrent.model_validate({**values, **changes})
+
+
+def trainer(**changes: Any) -> config.Trainer:
+    """A short training loop; ``changes`` as in ``conf/trainer``."""
+    values: dict[str, Any] = {
+        "name": "test",
+        "accelerator": "cpu",
+        "precision": "32-true",
+        "max_epochs": 3,
+        "patience": 3,
+        "validation_steps": 60,
+        "gradient_clip": 1.0,
+        "deterministic": True,
+        "threads": 1,
+    }
+    return config.Trainer.model_validate({**values, **changes})
+
+
+def context(horizon: int = 7, seed: int = 1, **changes: Any) -> models.BuildContext:
+    """Surroundings of a model; ``changes`` of the trainer."""
+    return models.BuildContext(horizon, 7, seed, trainer(**changes))
