@@ -11,9 +11,7 @@ from flows import tasks
 
 
 @flow(name="forecasting", flow_run_name="forecasting {dataset}")
-def forecasting(
-    dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True
-) -> ForecastRef:
+def forecasting(dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True) -> ForecastRef:
     """Fetch, validate, prepare and forecast; the same data and champion give the same rows, once.
 
     Args:

@@ -5,23 +5,24 @@ Tasks take and return references. A kept result is taken only while what it refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.futures import PrefectFuture
 from prefect.results import ResultStore
 
 from daycast import settings
 from daycast.config import Config, compose, dataset_only
-from daycast.steps import keys, progress
 from daycast.steps import backtest as backtest_step
 from daycast.steps import compare as compare_step
 from daycast.steps import fit as fit_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
+from daycast.steps import keys, progress
 from daycast.steps import prepare as prepare_step
 from daycast.steps import promote as promote_step
 from daycast.steps import record as record_step
@@ -79,6 +80,19 @@ def _shown(step: str, subject: str) -> Iterator[None]:
     progress.emit(step, subject, 0, 0, "running")
     yield
     progress.emit(step, subject, 1, 1, "done")
+
+
+def results(*stages: Sequence[PrefectFuture[Any]]) -> list[Any]:
+    """Results of the last stage, once it has ended.
+
+    Raises:
+        What the first failed task raised: those that depend on it only know that it left them unready.
+    """
+    for future in (f for stage in stages for f in stage):
+        future.wait()
+        if future.state.is_failed() or future.state.is_crashed():
+            future.result()
+    return [future.result() for future in stages[-1]]
 
 
 def configured(overrides: list[str]) -> Config:

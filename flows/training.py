@@ -31,13 +31,14 @@ def training(overrides: list[str], fetch: bool = False, last: Last = "forecast")
         windows = [tasks.window.submit(*given, a) for a in arrays]
         tuned = [tasks.tune.submit(*given, w) for w in windows]
         if last == "tune":
-            return Outcome(data=data, run=run, tuned=tuple(t.result() for t in tuned))
+            return Outcome(data=data, run=run, tuned=tuple(tasks.results(arrays, windows, tuned)))
         fitted = [tasks.fit.submit(*given, t) for t in tuned]
         tested = [tasks.backtest.submit(*given, f, t) for f, t in zip(fitted, tuned, strict=True)]
         logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
-        board = tasks.compare(*given, [t.result() for t in tested])
-        tasks.record_run(*given, run, board, wait_for=logged)
-        made = Outcome(data=data, run=run, tuned=tuple(t.result() for t in tuned), board=board)
+        board = tasks.compare(*given, tasks.results(arrays, windows, tuned, fitted, tested))
+        tasks.results(logged)
+        tasks.record_run(*given, run, board)
+        made = Outcome(data=data, run=run, tuned=tuple(tasks.results(tuned)), board=board)
         if last == "backtest":
             return made
         version = tasks.register(config, data, run, board, list(made.tuned))

@@ -94,10 +94,14 @@ def apply(settings: Settings, debug: bool = False) -> None:
     settings.state.mkdir(parents=True, exist_ok=True)
     defaults = QUIET | {
         "PREFECT_HOME": str(settings.state / "prefect"),
-        "PREFECT_LOGGING_LEVEL": "INFO" if debug else "CRITICAL",  # errors are shown once, by the command line
+        # Errors are shown once, by the command line; the embedded server also complains when it is ended.
+        "PREFECT_LOGGING_LEVEL": "INFO" if debug else "CRITICAL",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING" if debug else "CRITICAL",
+        "PREFECT_LOGGING_ROOT_LEVEL": "WARNING" if debug else "CRITICAL",
         # The embedded server takes 10 s to start, and several times that on a busy machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "MLFLOW_LOGGING_LEVEL": "INFO" if debug else "WARNING",
         "OMP_NUM_THREADS": "1",  # small recurrent networks lose, never gain, from a second thread
     }
     for name, value in defaults.items():

@@ -61,8 +61,11 @@ class SeasonalNaive:
         windows: Windows | None = None,  # noqa: ARG002
         on_epoch: OnEpoch | None = None,  # noqa: ARG002
     ) -> FitReport:
-        self.fitted_on = len(history.ds)
+        self.learn(history)
         return FitReport()
+
+    def learn(self, history: Panel) -> None:
+        self.fitted_on = len(history.ds)
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         self.calls.append(list(origins))

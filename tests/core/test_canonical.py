@@ -70,6 +70,13 @@ def test_each_series_starts_at_its_own_first_observation_and_all_end_together() 
     assert frame.set_index(["unique_id", "ds"])["y"].dropna().tolist() == [1, 2, 3]
 
 
+def test_what_was_known_before_a_series_first_observation_goes_nowhere_else() -> None:
+    raw = long(("a", "2020-01-01", 1), ("b", "2020-01-01", np.nan), ("b", "2020-01-02", 2)).assign(rain=[0.1, 9.0, 0.2])
+    frame = canonical(raw, replace(LONG, past=("rain",)))
+
+    assert frame["rain"].dropna().tolist() == [0.1, 0.2]
+
+
 def test_a_series_without_any_observation_is_kept_from_its_first_row() -> None:
     frame = canonical(long(("a", "2020-01-01", 1), ("a", "2020-01-03", 1), ("b", "2020-01-02", np.nan)), LONG)
 
@@ -143,6 +150,11 @@ def test_timestamps_are_read_as_declared_and_what_is_not_one_is_missing() -> Non
 
     assert declared.tolist() == [pd.Timestamp("2020-01-02"), pd.NaT]
     assert typed.tolist() == [pd.Timestamp("2020-02-01")]
+
+
+def test_an_unknown_country_is_named() -> None:
+    with pytest.raises(DataError, match="Atlantis/None"):
+        calendar_frame(pd.date_range("2020-12-24", periods=3), replace(LONG, country="Atlantis"))
 
 
 def test_no_country_means_no_holidays() -> None:

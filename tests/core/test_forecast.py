@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core.forecast import FitReport, Forecaster, band, check, predict, rows
+from daycast.core.forecast import FitReport, Forecaster, band, check, predict, quantile_columns, rows
 from daycast.core.split import origins
 from daycast.errors import HistoryError, OutputError
 from tests.core.builders import SeasonalNaive, count_up, daily_table
@@ -142,6 +142,16 @@ def test_complete_finite_forecasts_above_the_floor_pass_unchanged():
     made = band(forecast_rows(), offsets())
     assert check(made, 6, floor=0.0) is made
     assert check(made, 6, floor=None) is made
+
+
+def test_a_series_too_new_to_have_a_band_passes_without():
+    made = band(forecast_rows(), offsets().drop(index="a", level=0))
+    assert check(made, 6, floor=0.0) is made
+
+
+def test_quantile_columns_come_in_ascending_order():
+    frame = pd.DataFrame(columns=["q0.9", "y", "q0.05", "quantity", "q0.1"])
+    assert quantile_columns(frame) == ["q0.05", "q0.1", "q0.9"]
 
 
 def test_missing_rows_are_refused():

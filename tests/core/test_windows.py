@@ -1,4 +1,3 @@
-import json
 import tracemalloc
 
 import numpy as np
@@ -9,8 +8,8 @@ from numpy.testing import assert_array_equal
 from daycast.core import transform
 from daycast.core.frame import FrameSpec, Panel
 from daycast.core.transform import Difference, Scale
-from daycast.core.windows import Windows, as_series, windows
-from daycast.errors import DataError, HistoryError
+from daycast.core.windows import as_series, windows
+from daycast.errors import HistoryError
 
 LAYOUTS = ("joint", "each")
 
@@ -164,68 +163,3 @@ def test_windows_of_a_differenced_series_start_after_its_lags():
     assert made.starts[0].tolist() == [0, 8]
 
 
-@pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_saved_windows_give_the_same_batches(tmp_path, layout, mmap):
-    history = panel(features=0 if mmap else 4)
-    made = windows(history, history.y, 12, 5, layout)
-    made.save(tmp_path / "deep" / "key")
-    read = Windows.load(tmp_path / "deep" / "key", mmap=mmap)
-    assert isinstance(read.inputs, np.memmap) == mmap
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["key"]
-    index = np.arange(len(made))[::-3]
-    for one, two in zip(made.batch(index), read.batch(index), strict=True):
-        assert type(two) is np.ndarray
-        assert_array_equal(one, two)
-    training, validation = read.split(20)
-    assert (len(training), len(validation)) == tuple(len(part) for part in made.split(20))
-
-
-def test_the_first_of_two_that_save_the_same_key_is_kept(tmp_path):
-    history = panel()
-    windows(history, history.y, 12, 5, "joint").save(tmp_path / "key")
-    stamp = (tmp_path / "key").stat().st_ino
-    windows(history, history.y, 12, 5, "joint").save(tmp_path / "key")
-    assert (tmp_path / "key").stat().st_ino == stamp
-    assert [p.name for p in tmp_path.iterdir()] == ["key"]
-
-
-def test_a_save_that_dies_halfway_leaves_nothing_that_could_be_read(tmp_path, monkeypatch):
-    history = panel()
-    made = windows(history, history.y, 12, 5, "joint")
-
-    def full(path, array):
-        if path.stem == "starts":
-            raise OSError(28, "No space left on device")
-        path.write_bytes(array.tobytes())
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        made.save(tmp_path / "key")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_other_files_in_the_place_of_windows_are_not_touched(tmp_path):
-    (tmp_path / "key").mkdir()
-    (tmp_path / "key" / "notes.txt").write_text("mine")
-    history = panel()
-    with pytest.raises(DataError, match="delete the folder"):
-        windows(history, history.y, 12, 5, "joint").save(tmp_path / "key")
-    assert (tmp_path / "key" / "notes.txt").read_text() == "mine"
-
-
-@pytest.mark.parametrize("damage", ["missing", "truncated", "sizes", "json"])
-def test_a_damaged_folder_is_named_with_what_to_do(tmp_path, damage):
-    history = panel()
-    folder = tmp_path / "key"
-    windows(history, history.y, 12, 5, "joint").save(folder)
-    if damage == "missing":
-        (folder / "starts.npy").unlink()
-    elif damage == "truncated":
-        (folder / "inputs.npy").write_bytes((folder / "inputs.npy").read_bytes()[:200])
-    elif damage == "sizes":
-        (folder / "windows.json").write_text(json.dumps({"lookback": 12}))
-    else:
-        (folder / "windows.json").write_text("{")
-    with pytest.raises(DataError, match="delete the folder"):
-        Windows.load(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,14 +98,19 @@ def search(
     tell()
     if missing > 0:
         study.optimize(evaluate, n_trials=missing, timeout=tuning.timeout_s, callbacks=[tell])
-    trials = tuple(_record(t) for t in study.get_trials(deepcopy=False))
-    return SearchResult(_record(study.best_trial), trials)
+    return SearchResult(_record(study.best_trial), tuple(_record(t) for t in study.get_trials(deepcopy=False)))
+
+
+def trials(url: str, study_name: str) -> tuple[TrialRecord, ...]:
+    """All trials of a study."""
+    import optuna
+
+    study = optuna.load_study(study_name=study_name, storage=_storage(url))
+    return tuple(_record(t) for t in study.get_trials(deepcopy=False))
 
 
 def study_figures(url: str, study_name: str, folder: Path) -> list[Path]:
     """Write the optimisation history and, with enough finished trials, the parameters' importance as PNG files."""
-    import warnings
-
     import matplotlib
 
     matplotlib.use("Agg")
@@ -136,14 +142,17 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     sqlite = urlsplit(url).scheme.startswith("sqlite")
     if sqlite:
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.RDBStorage(
-        url,
-        # Workers in several processes wait for SQLite's one writer instead of failing.
-        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-        heartbeat_interval=30,
-        grace_period=90,
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
-    )
+    with warnings.catch_warnings():
+        # Heartbeats carry this mark since Optuna 2; without them a killed trial would run for ever.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(
+            url,
+            # Workers in several processes wait for SQLite's one writer instead of failing.
+            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+            heartbeat_interval=30,
+            grace_period=90,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
+        )
 
 
 def _study(url: str, name: str, tuning: Tuning, seed: int) -> optuna.Study:

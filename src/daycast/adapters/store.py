@@ -105,9 +105,7 @@ def _insert_new(engine: Engine, target: Table, records: list[dict[str, Any]], ke
     return new
 
 
-def write_forecasts(
-    engine: Engine, dataset: str, rows: pd.DataFrame, model: tuple[str, str], lineage: Lineage
-) -> int:
+def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tuple[str, str], lineage: Lineage) -> int:
     """Write forecast rows once; rows that are there already stay as they are.
 
     Args:

@@ -1,6 +1,6 @@
 """What a user may turn: ``conf/`` composed by Hydra, checked into frozen, strict, documented sections.
 
-Only the dataset section is imported at once: the stages of DVC read it alone, and shall depend on no code of the others.
+Only the dataset section is imported at once: the stages of DVC read it alone, and depend on no code of the others.
 """
 
 from importlib import import_module

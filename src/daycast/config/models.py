@@ -86,25 +86,41 @@ class DayTypeNaive(_Family):
     window: int = Field(ge=1, description="how many such days are averaged")
 
 
+REGRESSORS = (
+    "known columns used as regressors, one level of each left out; year_sin1, year_cos1, year_sin2, ... are the "
+    "Fourier terms of the year, as many as the dataset's calendar has"
+)
+Count = Annotated[int, Field(ge=0)]
+
+
 class Sarima(_Family):
     """Seasonal ARIMA by statsmodels, per series."""
 
     family: Literal["sarima"]
-    order: tuple[int, int, int] = Field(description="p, d, q")
-    seasonal_order: tuple[int, int, int] = Field(description="P, D, Q; the period is the dataset's season_length")
-    known: tuple[str, ...] = Field(description="known columns used as regressors; one level of each is left out")
+    order: tuple[Count, Count, Count] = Field(description="p, d, q")
+    seasonal_order: tuple[Count, Count, Count] = Field(description="P, D, Q; the period is the dataset's season_length")
+    known: tuple[str, ...] = Field(description=REGRESSORS)
     scale: bool = Field(description="divide each series by its standard deviation first, so the optimiser converges")
     update: Literal["filter", "refit"] = Field(
         description="at a new origin: run the filter with the fitted parameters, or fit again"
     )
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
+    def misfit(self, season: int) -> str | None:
+        """What these orders would need of a season of so many steps, where they can't be combined with it."""
+        (p, _, q), (seasonal_p, _, seasonal_q) = self.order, self.seasonal_order
+        if season == 1 and any(self.seasonal_order):
+            return "seasonal_order [0, 0, 0], as the dataset's season_length is 1"
+        if (seasonal_p and p >= season) or (seasonal_q and q >= season):
+            return f"p and q below the dataset's season_length {season}, where P or Q use that lag too"
+        return None
+
 
 class AutoArima(_Family):
     """Order chosen by statsforecast's AutoARIMA, per series."""
 
     family: Literal["auto_arima"]
-    known: tuple[str, ...] = Field(description="known columns used as regressors; one level of each is left out")
+    known: tuple[str, ...] = Field(description=REGRESSORS)
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
 
@@ -132,7 +148,9 @@ class Recurrent(_Family):
     )
     batch_size: int = Field(ge=1, description="windows per training step")
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
-    search: dict[str, Space] = Field(description="field of this model -> what to search; the fields' values are the start")
+    search: dict[str, Space] = Field(
+        description="field of this model -> what to search; the fields' values are the start"
+    )
 
     @model_validator(mode="after")
     def _search_is_sound(self) -> Recurrent:
@@ -155,6 +173,4 @@ class Recurrent(_Family):
         return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
 
 
-Model = Annotated[
-    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Recurrent, Field(discriminator="family")
-]
+Model = Annotated[Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Recurrent, Field(discriminator="family")]

@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from daycast.config.dataset import Dataset
-from daycast.config.models import DayTypeNaive, Model, Recurrent
+from daycast.config.models import DayTypeNaive, Model, Recurrent, Sarima
 from daycast.config.section import Section
+from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
 
 Metric = Literal["mae", "rmse", "mape", "smape", "mase"]
@@ -72,12 +73,16 @@ class Tuning(Section):
     """How hyperparameters are searched."""
 
     name: str = Field(description="name, as in conf/tuning/<name>.yaml")
-    n_trials: int = Field(ge=0, description="finished trials per model (pruned ones count); 0 keeps the configured values")
+    n_trials: int = Field(
+        ge=0, description="finished trials per model (pruned ones count); 0 keeps the configured values"
+    )
     n_startup_trials: int = Field(ge=1, description="random trials before TPE and pruning set in")
     pruner: Literal["median", "none"] = Field(description="when to stop a trial early")
     warmup_epochs: int = Field(ge=0, description="epochs of a fold before a trial may be pruned")
     timeout_s: float | None = Field(gt=0, description="stop starting trials after this many seconds; null for never")
-    seeds: int = Field(ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged")
+    seeds: int = Field(
+        ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged"
+    )
 
 
 class Trainer(Section):
@@ -88,7 +93,9 @@ class Trainer(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="Lightning precision")
     max_epochs: int = Field(ge=1, description="most epochs")
     patience: int = Field(ge=1, description="epochs without a better validation loss before stopping early")
-    validation_steps: int = Field(ge=1, description="last target timestamps of the fit's history held out to stop early")
+    validation_steps: int = Field(
+        ge=1, description="last target timestamps of the fit's history held out to stop early"
+    )
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     deterministic: bool = Field(description="same seed, same data, same machine: same bits")
     threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
@@ -124,15 +131,19 @@ class Config(Section):
     def _sections_fit_together(self) -> Config:
         faults = []
         known = self.dataset.covariates.known
+        waves = fourier_names(self.dataset.calendar.fourier)
         series = tuple(self.dataset.read.series or ())
         for name, model in self.model.items():
-            columns = getattr(model, "known", ())
-            columns = (*columns, model.column) if isinstance(model, DayTypeNaive) else columns
             faults += [
-                f"model.{name}: column `{c}` is not in dataset.covariates.known {sorted(known)}"
-                for c in columns
-                if c not in known
+                f"model.{name}: column `{c}` is neither in dataset.covariates.known {sorted(known)} "
+                f"nor one of its {len(waves)} Fourier terms"
+                for c in getattr(model, "known", ())
+                if c not in known and c not in waves
             ]
+            if isinstance(model, DayTypeNaive) and known.get(model.column) is None:
+                faults.append(f"model.{name}: `{model.column}` is no categorical column of dataset.covariates.known")
+            if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
+                faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
             if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
                 faults.append(f"trainer.validation_steps must exceed backtest.horizon for model.{name}")
         if self.backtest.series and series:

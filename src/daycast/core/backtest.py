@@ -94,6 +94,6 @@ def residual_offsets(rows: pd.DataFrame, levels: Sequence[float] = (0.1, 0.5, 0.
     pooled = pooled.reindex(index=pairs.get_level_values("unique_id"), columns=ordered)
     enough = (by_step.size().reindex(pairs, fill_value=0) >= ENOUGH).to_numpy()
     values = np.where(enough[:, None], own.to_numpy(), pooled.to_numpy())
-    # Interpolating between equal residuals can round a higher level a bit lower.
+    # Interpolation may round a level a bit above its upper neighbour.
     ascending = np.maximum.accumulate(values, axis=1)
     return pd.DataFrame(ascending, index=pairs, columns=[f"q{level:g}" for level in ordered])

@@ -1,8 +1,8 @@
 """What can be measured of a raw batch before anybody trusts it: pure, and never changing or dropping a value.
 
-Expectations look at the raw columns, and at the columns derived here where a rule needs more than one cell: how a text
-reads, whether a sum holds, what lies before a row in its series, what the calendar says. Shapes: ``R`` rows left when exact
-duplicates are dropped.
+Expectations look at the raw columns, and at the columns derived here where a rule needs more than one cell: how a
+text reads, whether a sum holds, what lies before a row in its series, what the calendar says. Shapes: ``R`` rows left
+when exact duplicates are dropped.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ class Batch:
     duplicates: int
 
 
-def measure(
-    raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, ...], ...], layout: Layout
-) -> Batch:
+def measure(raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, ...], ...], layout: Layout) -> Batch:
     """Derive what expectations look at.
 
     Args:
@@ -92,8 +90,9 @@ def measure(
 def summary(batch: Batch, layout: Layout, flag_below: float | None) -> dict[str, Any]:
     """Figures of the batch, JSON-able: rows, series, timestamps, first, last, gaps and holes, flagged extremes.
 
-    ``gaps`` counts the timestamps absent inside series, ``holes`` lists the longest 20 runs of them. ``flagged`` lists, per
-    series, every value below ``flag_below`` of the series' median: such days can be true, so they are told and kept.
+    ``gaps`` counts the timestamps absent inside series, ``holes`` lists the longest 20 runs of them. ``flagged``
+    lists, per series, every value below ``flag_below`` of the series' median: such days can be true, so they are told
+    and kept.
     """
     frame = batch.frame
     when = frame[TIME].dropna()
@@ -118,7 +117,8 @@ def _read(values: pd.Series, kind: str, layout: Layout) -> tuple[pd.Series, pd.S
         return values.astype(object).where(present).map(str, na_action="ignore"), None, present & False
     if kind == "date":
         return values, None, present & timestamps(values, layout).isna()
-    read = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    read = pd.to_numeric(values.astype(object) if values.dtype == "category" else values, errors="coerce")
+    read = read.astype(np.float64)
     wrong = present & ~np.isfinite(read)
     if kind == "int":
         wrong |= present & (read % 1 != 0)
@@ -133,7 +133,7 @@ def _positions(when: pd.Series, freq: str) -> NDArray[np.intp]:
 
 
 def _absent(codes: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64]:
-    """How many timestamps are absent between each row and the one before it in its series, ``(R,)``; NaN off the grid."""
+    """Timestamps absent between each row and the one before it in its series, ``(R,)``; NaN off the grid."""
     order = np.lexsort((at, codes))
     step = np.diff(at[order], prepend=-1) - 1
     before = np.roll(order, 1)
@@ -147,8 +147,8 @@ def _absent(codes: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64
 def _by_calendar(found: pd.Series, when: pd.Series, layout: Layout) -> pd.Series:
     """The day type found, where the calendar allows it, else the one that the calendar says, ``(R,)``.
 
-    ``A`` runs on Saturdays only and ``W`` on no weekend, every Sunday is ``U``, and ``U`` on another day needs a holiday
-    that the layout names; such a holiday may also run as an ordinary day.
+    ``A`` runs on Saturdays only and ``W`` on no weekend, every Sunday is ``U``, and ``U`` on another day needs a
+    holiday that the layout names; such a holiday may also run as an ordinary day.
     """
     days = pd.DatetimeIndex(np.sort(when.dropna().unique()))
     if days.empty:
@@ -183,12 +183,9 @@ def _holes(frame: pd.DataFrame, layout: Layout, most: int = 20) -> list[dict[str
 
 def _flagged(values: pd.DataFrame, below: float) -> dict[str, list[dict[str, Any]]]:
     share = values["y"] / values.groupby("series")["y"].transform("median")
-    low = values.assign(share=share)[(share < below).to_numpy()].sort_values(["series", "time"], kind="stable")
-    return {
-        str(name): [
-            {"time": row.time.isoformat(), "value": row.y, "share": round(row.share, 4)}
-            for row in rows.itertuples(index=False)
-            if not pd.isna(row.time)
-        ]
-        for name, rows in low.groupby("series", sort=True)
-    }
+    low = values.assign(share=share.round(4))[(share < below).to_numpy() & values["time"].notna().to_numpy()]
+    low = low.sort_values(["series", "time"], kind="stable")
+    flagged: dict[str, list[dict[str, Any]]] = {}
+    for name, when, y, part in zip(low["series"], low["time"], low["y"], low["share"], strict=True):
+        flagged.setdefault(str(name), []).append({"time": when.isoformat(), "value": y, "share": part})
+    return flagged

@@ -67,6 +67,11 @@ def fourier(ds: pd.DatetimeIndex, pairs: int) -> NDArray[np.float64]:
     return np.stack([np.sin(angle), np.cos(angle)], axis=2).reshape(len(ds), 2 * pairs)
 
 
+def fourier_names(pairs: int) -> tuple[str, ...]:
+    """The names of ``fourier``'s columns: ``year_sin1``, ``year_cos1``, ``year_sin2``, ..."""
+    return tuple(f"year_{wave}{k}" for k in range(1, pairs + 1) for wave in ("sin", "cos"))
+
+
 def one_hot(
     frame: pd.DataFrame, columns: Mapping[str, tuple[str, ...] | None]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -111,5 +116,4 @@ def encode(
     """Known-future features ``(T, F)`` with names: the declared columns, then Fourier terms of the year."""
     matrix, names = one_hot(shared, columns)
     terms = fourier(pd.DatetimeIndex(shared.index), pairs)
-    waves = tuple(f"year_{wave}{k}" for k in range(1, pairs + 1) for wave in ("sin", "cos"))
-    return np.concatenate([matrix, terms], axis=1), names + waves
+    return np.concatenate([matrix, terms], axis=1), names + fourier_names(pairs)

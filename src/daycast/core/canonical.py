@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 from daycast.core import calendar
 from daycast.errors import DataError
 
-CALENDAR_COLUMNS = ("day_of_week", "day_type", "holiday_name", "holiday", "holiday_eve", "holiday_after")
-DAY = pd.Timedelta(days=1)
+CALENDAR_COLUMNS = (
+    "day_of_week",
+    "day_type",
+    "holiday_name",
+    "holiday",
+    "days_to_holiday",
+    "days_since_holiday",
+    "year_end",
+)
+FAR = 3  # days from a holiday at which it is no longer told apart how many
 MEND = "mend the file at its source and ingest it again; `daycast validate` names every fault"
 
 
@@ -115,10 +123,11 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
-    """``CALENDAR_COLUMNS`` on each date, ``(T, 6)``, indexed by it, from the calendar alone.
+    """``CALENDAR_COLUMNS`` on each date, ``(T, 7)``, indexed by it, from the calendar alone.
 
-    ``holiday`` is 1.0 on a public holiday (or its observed substitute), ``holiday_eve`` and ``holiday_after`` on the
-    day before and after one.
+    ``holiday`` is 1.0 on a public holiday (or its observed substitute), else 0.0; ``days_to_holiday`` and
+    ``days_since_holiday`` are the days to the next and since the last one as text, ``0`` on the day itself, ``3+`` from
+    three on; ``year_end`` is 1.0 from 20 December to 3 January, when demand is off its weekly pattern.
     """
 
     def names(when: pd.DatetimeIndex) -> NDArray[np.object_]:
@@ -126,18 +135,22 @@ def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
             return np.full(len(when), "", dtype=object)
         return calendar.holiday_names(when, layout.country, layout.subdivision)
 
-    def flag(of: NDArray[np.object_]) -> NDArray[np.float64]:
-        return (of != "").astype(np.float64)
-
     today = names(ds)
+    is_holiday = today != ""
+    # Beyond each end of the dates: a holiday just outside them is near all the same.
+    ahead = [is_holiday, *(names(ds + pd.Timedelta(days=n)) != "" for n in range(1, FAR))]
+    behind = [is_holiday, *(names(ds - pd.Timedelta(days=n)) != "" for n in range(1, FAR))]
+    labels = [*(str(n) for n in range(FAR)), f"{FAR}+"]
+    month_day = ds.month.to_numpy() * 100 + ds.day.to_numpy()
     return pd.DataFrame(
         {
             "day_of_week": calendar.day_of_week(ds).astype(object),
             "day_type": calendar.day_types(ds, today.tolist(), layout.sunday_service).astype(object),
             "holiday_name": today,
-            "holiday": flag(today),
-            "holiday_eve": flag(names(ds + DAY)),
-            "holiday_after": flag(names(ds - DAY)),
+            "holiday": is_holiday.astype(np.float64),
+            "days_to_holiday": np.select(ahead, labels[:FAR], labels[FAR]).astype(object),
+            "days_since_holiday": np.select(behind, labels[:FAR], labels[FAR]).astype(object),
+            "year_end": ((month_day >= 1220) | (month_day <= 103)).astype(np.float64),
         },
         index=ds,
     )

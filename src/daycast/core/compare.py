@@ -162,7 +162,8 @@ def decide(board: pd.DataFrame, baselines: Collection[str], margin: float, metri
     if passed:
         verdict = f"{passed[0]} wins: the lowest {metric} of all {len(ranked)} models"
     else:
-        verdict = f"{base} wins: the best baseline, {metric} {_figure(best)}, and no model beats it by enough"
+        others = "no model beats it by enough" if checks else "nothing else was compared"
+        verdict = f"{base} wins: the best baseline, {metric} {_figure(best)}, and {others}"
     return Decision(passed[0] if passed else base, not passed, True, (*reasons, verdict), tuple(checks))
 
 

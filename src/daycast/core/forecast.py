@@ -125,6 +125,8 @@ def band(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = N
         offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y; steps beyond the last take
             the last one's.
         floor: the least value that can exist, or ``None``.
+
+    A series without offsets gets missing quantiles.
     """
     last = int(offsets.index.get_level_values("step").max())
     keys = pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"].clip(upper=last)])
@@ -138,14 +140,15 @@ def band(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = N
 def check(forecasts: pd.DataFrame, expected_rows: int, floor: float | None) -> pd.DataFrame:
     """Return the rows if they keep the output contract: complete, finite, and not below ``floor``.
 
+    A row may lack its quantiles, all of them, as a series too new for validation has none.
+
     Raises:
         OutputError: what is wrong, and where.
     """
     fix = "look at the model's backtest, or promote another version"
     if len(forecasts) != expected_rows:
         raise OutputError(f"{expected_rows} rows (series by steps)", f"{len(forecasts)}", fix)
-    values = forecasts.filter(regex=r"^(y_hat|q0\.)").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values).all(axis=1)
+    bad = unusable(forecasts)
     if bad.any():
         first = forecasts.loc[bad].iloc[0]
         raise OutputError(
@@ -157,3 +160,16 @@ def check(forecasts: pd.DataFrame, expected_rows: int, floor: float | None) -> p
             f"forecasts of at least {floor:g}", f"{worst['y_hat']:g} for {worst['unique_id']} at {worst['ds']}", fix
         )
     return forecasts
+
+
+def unusable(forecasts: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows whose ``y_hat`` is not finite, or whose quantiles are neither all finite nor all missing."""
+    point = forecasts["y_hat"].to_numpy(dtype=np.float64)
+    levels = forecasts[quantile_columns(forecasts)].to_numpy(dtype=np.float64)
+    banded = np.isfinite(levels).all(axis=1) | np.isnan(levels).all(axis=1)
+    return ~(np.isfinite(point) & banded)
+
+
+def quantile_columns(forecasts: pd.DataFrame) -> list[str]:
+    """The columns ``q0.1`` … of forecast rows, in ascending order of their level."""
+    return sorted(forecasts.filter(regex=r"^q0\.\d+$").columns, key=lambda name: float(name[1:]))

@@ -240,13 +240,11 @@ def table(frame: pd.DataFrame, spec: FrameSpec) -> Table:
 
 def _check_cells(frame: pd.DataFrame, cells: NDArray[np.int64], freq: str) -> None:
     """Raise ``DataError`` unless each row has a cell of the (series, timestamp) grid to itself; -1 stands for none."""
-    stray = cells < 0
-    if not stray.any() and len(np.unique(cells)) == len(cells):
-        return
-    stray |= frame.duplicated(list(KEYS)).to_numpy()
-    first = frame.loc[stray].iloc[0]
-    raise DataError(
-        f"one row per series and timestamp, on a grid of freq {freq} from {frame['ds'].min()}",
-        f"{int(stray.sum())} rows off it or twice there, first {first['unique_id']} at {first['ds']}",
-        "run `daycast prepare` again for this dataset",
-    )
+    stray = (cells < 0) | pd.Series(cells).duplicated().to_numpy()
+    if stray.any():
+        first = frame.loc[stray].iloc[0]
+        raise DataError(
+            f"one row per series and timestamp, on a grid of freq {freq} from {frame['ds'].min()}",
+            f"{int(stray.sum())} rows off it or twice there, first {first['unique_id']} at {first['ds']}",
+            "run `daycast prepare` again for this dataset",
+        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from daycast.core.forecast import quantile_columns, unusable
 from daycast.core.frame import Float, Panel
 from daycast.errors import DataError, OutputError
 
@@ -28,7 +29,7 @@ class Scores:
     y = 0 left out), ``smape`` (mean of |y - y_hat| / (|y| + |y_hat|), so 0 to 1), ``coverage_80`` (share of y within
     q0.1 .. q0.9, ends included). ``mase`` is the MAE over the series' own scale, see ``scales``. A metric that a series
     has no value for is NaN there and left out of the means; ``pinball`` and ``coverage_80`` are present only if the
-    rows have the quantiles.
+    rows have the quantiles, and rows in which these are missing are left out of the two.
 
     Attributes:
         overall: metric → mean over series of the series' own values, so that each series counts once.
@@ -69,14 +70,14 @@ def score(rows: pd.DataFrame, scales: Mapping[str, float]) -> Scores:
 
     Raises:
         DataError: nothing was observed, or a series has no entry in ``scales``.
-        OutputError: a forecast of an observed value is missing or infinite.
+        OutputError: a forecast of an observed value is missing or infinite, or has some of its quantiles only.
     """
     levels = quantile_columns(rows)
     missing = rows["y"].isna()
     seen = rows.loc[~missing, ["unique_id", "ds", "step", "y", "y_hat", *levels]]
     if seen.empty:
         raise DataError("observed values to score against", f"none in {len(rows)} rows", "wait for newer data")
-    bad = ~np.isfinite(seen[["y_hat", *levels]].to_numpy(dtype=np.float64)).all(axis=1)
+    bad = unusable(seen)
     if bad.any():
         first = seen.loc[bad].iloc[0]
         raise OutputError(
@@ -91,11 +92,6 @@ def score(rows: pd.DataFrame, scales: Mapping[str, float]) -> Scores:
     by_step = _metrics(seen, ["step", "unique_id"], levels, scales).drop(columns="unique_id")
     overall = {str(name): float(value) for name, value in by_series.drop(columns="unique_id").mean().items()}
     return Scores(overall, by_step.groupby("step", as_index=False).mean(), by_series, len(seen), int(missing.sum()))
-
-
-def quantile_columns(rows: pd.DataFrame) -> list[str]:
-    """The columns ``q0.1`` … of forecast rows, in ascending order of their level."""
-    return sorted(rows.filter(regex=r"^q0\.\d+$").columns, key=lambda name: float(name[1:]))
 
 
 def _metrics(rows: pd.DataFrame, keys: list[str], levels: list[str], scales: Mapping[str, float]) -> pd.DataFrame:
@@ -115,10 +111,11 @@ def _metrics(rows: pd.DataFrame, keys: list[str], levels: list[str], scales: Map
     out = pd.DataFrame(plain)
     out["mase"] = out["mae"] / scale[out.index.get_level_values("unique_id")]
     if levels:
-        losses_at = [column(losses.quantile_loss(rows, {"y_hat": q}, q=float(q[1:]), **group)) for q in levels]
+        banded = rows.dropna(subset=levels)
+        losses_at = [column(losses.quantile_loss(banded, {"y_hat": q}, q=float(q[1:]), **group)) for q in levels]
         out["pinball"] = sum(losses_at) / len(levels)
     if {"q0.1", "q0.9"} <= set(levels):
-        interval = rows.rename(columns={"q0.1": "y_hat-lo-80", "q0.9": "y_hat-hi-80"})
+        interval = banded.rename(columns={"q0.1": "y_hat-lo-80", "q0.9": "y_hat-hi-80"})
         out["coverage_80"] = column(losses.coverage(interval, ["y_hat"], level=80, **group))
     out["bias"] = column(losses.bias(rows, ["y_hat"], **group))
     out = out.reset_index()

@@ -12,12 +12,8 @@ channels in the same order. Letters of ``core.frame``, and ``G`` groups, ``K`` t
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -28,13 +24,23 @@ from daycast.core.context import Context, context
 from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted
-from daycast.errors import DataError, HistoryError
+from daycast.errors import HistoryError
 
 Single = NDArray[np.float32]
 
-__all__ = ["Batch", "Context", "Layout", "Windows", "as_series", "context", "seasonal_fill", "windows"]
-
-_ARRAYS = ("inputs", "known", "static", "starts")
+__all__ = [
+    "Arrays",
+    "Batch",
+    "Context",
+    "Layout",
+    "Windows",
+    "arrays",
+    "as_series",
+    "context",
+    "seasonal_fill",
+    "starts",
+    "windows",
+]
 
 
 class Batch(NamedTuple):
@@ -46,6 +52,15 @@ class Batch(NamedTuple):
     target: Single
 
 
+class Arrays(NamedTuple):
+    """``inputs (G, T, C)``, ``known (T, F)`` and ``static (G, S)``, float32, and the number of targets K."""
+
+    inputs: Single
+    known: Single
+    static: Single
+    targets: int
+
+
 @dataclass(frozen=True, eq=False)
 class Windows:
     """All windows of a history that hold no missing value. Arrays may be memory-mapped; none is ever copied whole.
@@ -54,16 +69,16 @@ class Windows:
         inputs: observed channels, of which the first K are the targets in transformed units, float32 ``(G, T, C)``.
         known: known-future features, float32 ``(T, F)``.
         static: float32 ``(G, S)``; S is 0 in the joint layout, where all windows would share it.
-        starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
         targets: K.
+        starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
         lookback, horizon: L and H, steps.
     """
 
     inputs: Single
     known: Single
     static: Single
-    starts: NDArray[np.int32]
     targets: int
+    starts: NDArray[np.int32]
     lookback: int
     horizon: int
 
@@ -112,72 +127,54 @@ class Windows:
         training, validation = (replace(self, starts=self.starts[part]) for part in parts)
         return training, validation
 
-    def save(self, folder: Path) -> None:
-        """Write ``.npy`` files and ``windows.json``, whole or not at all.
-
-        A folder that is there already is kept: its name is expected to tell its content, so that of two processes that
-        write it at once, either may be first. Raises ``DataError`` if something else lies there.
-        """
-        unfinished = folder.with_name(f".{folder.name}-{uuid4().hex}")
-        unfinished.mkdir(parents=True)
-        try:
-            for name in _ARRAYS:
-                np.save(unfinished / f"{name}.npy", getattr(self, name))
-            sizes = {"targets": self.targets, "lookback": self.lookback, "horizon": self.horizon}
-            (unfinished / "windows.json").write_text(json.dumps(sizes))
-            unfinished.rename(folder)
-        except OSError as error:
-            if not folder.exists():
-                raise
-            if not (folder / "windows.json").exists():
-                raise DataError(f"windows in {folder}, or nothing", "other files", "delete the folder") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-
-    @classmethod
-    def load(cls, folder: Path, mmap: bool = True) -> Windows:
-        """Read what ``save`` wrote, memory-mapped or into memory. Raises ``DataError`` if it is not whole."""
-        try:
-            arrays = {n: np.load(folder / f"{n}.npy", mmap_mode="r" if mmap else None) for n in _ARRAYS}
-            return cls(**arrays, **json.loads((folder / "windows.json").read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError(
-                f"windows in {folder}", str(error), "delete the folder; the next run makes it again"
-            ) from error
-
 
 def _views(array: Single, steps: int) -> Single:
     """Every run of ``steps`` rows along the time axis (the last but one), as a view ``(..., T-steps+1, steps, C)``."""
     return sliding_window_view(array, steps, axis=array.ndim - 2).swapaxes(-1, -2)
 
 
-def windows(panel: Panel, z: Float, lookback: int, horizon: int, layout: Layout, past: Fitted | None = None) -> Windows:
-    """Windows over a history.
+def arrays(panel: Panel, z: Float, layout: Layout, past: Fitted | None = None) -> Arrays:
+    """What windows of any length look into.
 
     Args:
         panel: the history up to the cutoff.
         z: its values after ``transform.forward``, ``(N, T)``.
         past: a transform without memory fitted on ``as_series(panel.past)``; ``None`` leaves past covariates raw.
+    """
+    static = panel.static if layout == "each" else np.zeros((1, 0))
+    return Arrays(
+        np.ascontiguousarray(channels(z, scaled(panel.past, past), layout), dtype=np.float32),
+        np.ascontiguousarray(panel.known, dtype=np.float32),
+        static.astype(np.float32),
+        1 if layout == "each" else len(panel.ids),
+    )
+
+
+def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
+    """``(group, start)`` of each window without a missing value, ``(W, 2)``.
 
     Raises:
-        HistoryError: no window without a missing value fits.
+        HistoryError: there is none.
     """
-    inputs = np.ascontiguousarray(channels(z, scaled(panel.past, past), layout), dtype=np.float32)
-    known, steps = np.ascontiguousarray(panel.known, dtype=np.float32), len(panel.ds)
-    static = panel.static if layout == "each" else np.zeros((1, 0))
-    targets = 1 if layout == "each" else len(panel.ids)
-    starts = np.zeros((0, 2), dtype=np.int32)
+    groups, steps = of.inputs.shape[:2]
+    found = np.zeros((0, 2), dtype=np.int32)
     if steps >= lookback + horizon:
-        past_gaps = _gaps(_whole(known) & _whole(inputs), lookback)[:, : steps - lookback - horizon + 1]
-        target_gaps = _gaps(_whole(known) & _whole(inputs[:, :, :targets]), horizon)[:, lookback:]
-        starts = np.argwhere((past_gaps == 0) & (target_gaps == 0)).astype(np.int32)
-    if not len(starts):
+        past_gaps = _gaps(_whole(of.known) & _whole(of.inputs), lookback)[:, : steps - lookback - horizon + 1]
+        target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
+        found = np.argwhere((past_gaps == 0) & (target_gaps == 0)).astype(np.int32)
+    if not len(found):
         raise HistoryError(
             f"{lookback + horizon} timestamps in a row without a missing value (lookback + horizon)",
-            f"none among {steps} timestamps of {len(panel.ids)} series",
+            f"none among {steps} timestamps of {groups} groups of series",
             "shorten the lookback, the horizon or the transform's lags, or bring more history",
         )
-    return Windows(inputs, known, static.astype(np.float32), starts, targets, lookback, horizon)
+    return found
+
+
+def windows(panel: Panel, z: Float, lookback: int, horizon: int, layout: Layout, past: Fitted | None = None) -> Windows:
+    """All windows of a history, from its ``arrays``. Raises ``HistoryError`` if there is none."""
+    of = arrays(panel, z, layout, past)
+    return Windows(*of, starts(of, lookback, horizon), lookback, horizon)
 
 
 def _whole(values: Single) -> NDArray[np.bool_]:

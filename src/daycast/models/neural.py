@@ -39,8 +39,7 @@ class NeuralForecaster:
 
     def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
         self.config, self.context = config, context
-        steps = tuple(transform.step(s.model_dump()) for s in config.transforms)
-        self.recipe = Recipe(steps, config.lookback, context.horizon, config.inputs, config.train_steps)
+        self.recipe = Recipe.of(config, context.horizon)
         self.horizon, self.min_history = context.horizon, self.recipe.min_history
         self._network: Network | None = None
         self._transforms: Transforms

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from daycast.config import Recurrent
 from daycast.core import transform
 from daycast.core.frame import Panel
 from daycast.core.transform import Fitted, Scale, Step
@@ -27,6 +28,12 @@ class Recipe:
     horizon: int
     layout: Layout
     train_steps: int | None
+
+    @classmethod
+    def of(cls, model: Recurrent, horizon: int) -> Recipe:
+        """The recipe of a configured network."""
+        steps = tuple(transform.step(s.model_dump()) for s in model.transforms)
+        return cls(steps, model.lookback, horizon, model.inputs, model.train_steps)
 
     @property
     def min_history(self) -> int:

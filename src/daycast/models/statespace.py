@@ -25,7 +25,8 @@ Orders = tuple[tuple[int, int, int], tuple[int, int, int]]
 """(p, d, q) and (P, D, Q)."""
 
 MAX_ITERATIONS = 200  # of L-BFGS; daily ridership takes 30 to 100
-BOUNDS = {"max_p": 3, "max_q": 3, "max_P": 2, "max_Q": 2, "max_order": 5, "nmodels": 40}
+BOUNDS = {"max_p": 3, "max_q": 3, "max_P": 1, "max_Q": 1, "max_order": 5, "nmodels": 30}
+KINDS = ("ar", "ma", "sar", "sma")  # statsforecast's names
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,13 @@ def least(season: int, regressors: int) -> int:
     return 3 * season + 2 * (regressors + 6)
 
 
-def estimate(y: Float, x: Float, season: int, orders: Orders, scale: float) -> Fitted | None:
-    """Maximum likelihood estimate on ``y (T,)``, NaN where missing, with regressors ``x (T, K)``.
+def estimate(y: Float, x: Float, season: int, scale: float, orders: Orders) -> Fitted | None:
+    """Maximum likelihood estimate on ``y (T,)``, NaN where missing, with regressors ``x (T, K)``; None if unsound.
 
     Args:
         scale: what y is divided by first. With its standard deviation the optimiser converges; in raw units (1e5 and
             more) L-BFGS stops early and statsmodels' diffuse prior (variance 1e6) is informative, so that the result
             depends on the unit.
-
-    Returns:
-        None where the likelihood has no finite optimum.
     """
     _quiet()
     try:
@@ -79,12 +77,42 @@ def estimate(y: Float, x: Float, season: int, orders: Orders, scale: float) -> F
             low_memory=True,
             warn_convergence=False,  # told by ``Fitted.converged`` instead
         )
-    except (np.linalg.LinAlgError, ValueError):
+    except (ValueError, np.linalg.LinAlgError):
         return None
-    parameters = np.asarray(result.params, dtype=np.float64)
-    if not np.isfinite(parameters).all():
+    fitted = Fitted(orders, season, scale, np.asarray(result.params), bool(result.mle_retvals["converged"]))
+    return fitted if _sound(fitted, y, x) else None
+
+
+def search(y: Float, x: Float, season: int, scale: float) -> Fitted | None:
+    """Orders and estimate by statsforecast's stepwise search; arguments as for ``estimate``; None if unsound.
+
+    ``BOUNDS`` and an approximate likelihood bound its time; the chosen orders get an exact one.
+    """
+    from statsforecast.arima import auto_arima_f
+
+    _quiet()
+    filled = seasonal_fill(y, season) / scale  # its tests for differences take no holes
+    varied = _independent(x[np.isfinite(filled)])
+    try:
+        found = auto_arima_f(  # type: ignore[no-untyped-call]
+            filled,
+            xreg=x[:, varied] if varied else None,
+            period=season,
+            approximation=True,
+            allowdrift=False,  # a slope carried on for ever is a poor forecast; d = 1 follows a level without it
+            **BOUNDS,
+        )
+    except (ValueError, RuntimeError, np.linalg.LinAlgError):
         return None
-    return Fitted(orders, season, scale, parameters, bool(result.mle_retvals["converged"]))
+    p, q, big_p, big_q, _, d, big_d = (int(v) for v in found["arma"])
+    named = found["coef"]
+    beta = np.zeros(x.shape[1])
+    beta[varied] = [named[f"ex_{k}"] for k in range(1, len(varied) + 1)]
+    mean = [] if d + big_d else [named.get("intercept", 0.0)]
+    arma = [named[f"{kind}{k}"] for kind, n in zip(KINDS, (p, q, big_p, big_q), strict=True) for k in range(1, n + 1)]
+    parameters = np.asarray([*mean, *beta, *arma, found["sigma2"]], dtype=np.float64)
+    fitted = Fitted(((p, d, q), (big_p, big_d, big_q)), season, scale, parameters, found["code"] == 0)
+    return fitted if _sound(fitted, y, x) else None
 
 
 def forecasts(model: Fitted, y: Float, x: Float, cutoffs: Sequence[int], ahead: Sequence[Float]) -> Float:
@@ -113,29 +141,22 @@ def forecasts(model: Fitted, y: Float, x: Float, cutoffs: Sequence[int], ahead: 
     return (np.stack(level) + np.stack(effect)) * model.scale
 
 
-def search(z: Float, x: Float, season: int) -> Orders | None:
-    """Orders that statsforecast's stepwise search finds for ``z (T,)`` of scale 1, with regressors ``x (T, K)``.
+def _sound(fitted: Fitted, y: Float, x: Float) -> bool:
+    """Whether the model forecasts the data it was fitted on, one step ahead, about as well as the season before does.
 
-    None if the search fails. ``BOUNDS`` and the approximate likelihood bound its time.
+    Orders too rich for the data have roots that nearly cancel: the filter's arithmetic breaks down there, the
+    likelihood looks splendid, and the forecasts are thousands of times too large.
     """
-    from statsforecast.arima import auto_arima_f
-
-    _quiet()
-    filled = seasonal_fill(z, season)  # its tests for differences take no holes
-    varied = _independent(x[np.isfinite(filled)])
+    if not np.isfinite(fitted.parameters).all():
+        return False
+    space = _space(y / fitted.scale, x, fitted.season, fitted.orders)
     try:
-        found = auto_arima_f(  # type: ignore[no-untyped-call]
-            filled,
-            xreg=x[:, varied] if varied else None,
-            period=season,
-            approximation=True,
-            allowdrift=False,  # a slope carried on for ever is a poor forecast; d = 1 follows a level without it
-            **BOUNDS,
-        )
-    except (ValueError, RuntimeError, np.linalg.LinAlgError):
-        return None
-    p, q, big_p, big_q, _, d, big_d = (int(v) for v in found["arma"])
-    return (p, d, q), (big_p, big_d, big_q)
+        errors = space.filter(fitted.parameters, return_ssm=True).forecasts_error[0, fitted.season :]
+    except np.linalg.LinAlgError:
+        return False
+    naive = (y[fitted.season :] - y[: -fitted.season]) / fitted.scale
+    both = np.isfinite(y[fitted.season :]) & np.isfinite(naive)
+    return bool(both.any() and np.mean(errors[both] ** 2) <= 4 * np.mean(naive[both] ** 2))
 
 
 def _independent(x: Float) -> list[int]:

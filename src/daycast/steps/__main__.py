@@ -19,8 +19,8 @@ from daycast.settings import OUTCOME
 def main(arguments: Sequence[str]) -> int:
     """Run one stage; 0, or the exit code of what went wrong.
 
-    How it ended is also left, as JSON, in the file that the environment variable ``OUTCOME`` names, if it names one: the
-    exit code does not come through DVC.
+    How it ended is also left, as JSON, in the file that the environment variable ``OUTCOME`` names, if it names one:
+    the exit code does not come through DVC.
     """
     outcome = os.environ.get(OUTCOME)
     try:

@@ -35,9 +35,7 @@ def rows(settings: Settings, tested: BacktestRef) -> pd.DataFrame:
     return pd.read_parquet(settings.cache("backtest", tested.key) / ROWS)
 
 
-def compare(
-    settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]
-) -> BoardRef:
+def compare(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
     """The leaderboard and the decision on it; leaves ``leaderboard.csv`` and ``decision.json``."""
     naive, judged = baselines(config), config.backtest
     scored = {t.model: rows(settings, t) for t in tested}

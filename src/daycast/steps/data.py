@@ -15,6 +15,12 @@ from daycast.settings import Settings
 from daycast.steps.reference import DataRef
 
 
+def in_force(settings: Settings, dataset: str) -> DataRef:
+    """The prepared version that the workspace holds. Raises ``DataError`` if there is none."""
+    made = versioning.version(settings.root, dataset)
+    return DataRef(dataset=made.dataset, version=made.version, pointers=dict(made.pointers))
+
+
 def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
     """The canonical frame of a version, from DVC's cache or its remote, whatever the workspace holds now."""
     return _read(versioning.materialise(settings.root, data.version))

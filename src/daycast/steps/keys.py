@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from daycast.config import Config, Recurrent
 from daycast.core import content
-from daycast.steps.reference import DataRef, RunRef
+from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and the adapters to tools are left out on purpose.
 MAKING = ("core", "models", "steps/data.py", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
@@ -25,6 +25,28 @@ def _folds(config: Config, *fields: str) -> dict[str, object]:
 
 
 FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
+
+
+def arrays(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:
+    """Key of one fold's transformed arrays for one recipe."""
+    recipe = [model.transforms, model.inputs, model.train_steps]
+    dataset = [config.dataset.covariates, config.dataset.calendar]
+    return content.key("arrays", content.code("core"), data.version, dataset, fold.start, fold.fit_cutoff, recipe)
+
+
+def starts(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:
+    """Key of the window starts over such arrays."""
+    return content.key("starts", arrays(config, data, fold, model), model.lookback, fold.horizon)
+
+
+def transform(config: Config, data: DataRef, name: str) -> str:
+    """Key of all folds' arrays for a model as it is configured."""
+    return content.key("transform", _basis(config, data, name), _folds(config, *FITTING, "n_folds", "fold_targets"))
+
+
+def window(config: Config, data: DataRef, name: str) -> str:
+    """Key of all folds' window starts for a model as it is configured."""
+    return content.key("window", transform(config, data, name))
 
 
 def tune(config: Config, data: DataRef, name: str) -> str:

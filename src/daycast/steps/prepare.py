@@ -26,16 +26,15 @@ def prepare(settings: Settings, dataset: str) -> DataRef:
         ToolError: DVC failed.
     """
     from daycast.adapters import versioning
-    from daycast.steps.reference import DataRef
+    from daycast.steps.data import in_force
 
     versioning.reproduce(settings.root, f"prepare@{dataset}", settings.state)
     versioning.push(settings.root, dataset)
-    made = versioning.version(settings.root, dataset)
-    return DataRef(dataset=made.dataset, version=made.version, pointers=dict(made.pointers))
+    return in_force(settings, dataset)
 
 
 def run(settings: Settings, dataset: str) -> None:
-    """The stage itself: write ``data/prepared/<dataset>.parquet``, the same bytes for the same raw file and configuration.
+    """The stage itself: write ``data/prepared/<dataset>.parquet``; equal raw file and configuration, equal bytes.
 
     Raises:
         DataError: the report is not of this raw file, or of one that failed.

@@ -74,17 +74,17 @@ class FoldsRef(Reference):
 
 
 class TransformRef(Reference):
-    """Differenced and scaled series, a folder per fold; no keys for a model that takes the history as it is."""
+    """Differenced and scaled series, a folder per fold; no parts for a model that takes the history as it is."""
 
     model: str
-    keys: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 class WindowsRef(Reference):
     """The valid window starts over a transform's arrays, a file per fold and lookback."""
 
     model: str
-    keys: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 class TunedRef(Reference):

@@ -127,7 +127,9 @@ class _Scorer:
         n, total = len(self.folds.validation), self.config.trainer.max_epochs
 
         def on_epoch(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
-            note = f"trial {number + 1} of {self.config.tuning.n_trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
+            note = (
+                f"trial {number + 1} of {self.config.tuning.n_trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
+            )
             emit("tune", self.name, number * n + k, self.config.tuning.n_trials * n, note)
             # Folds lie behind each other on the axis of the curve, so only like is compared with like.
             report(k * total + epoch, float(values["val_loss"]))

@@ -1,4 +1,4 @@
-"""validate: is this batch fit to use? A batch that isn't goes to quarantine, and the last good version stays in force."""
+"""validate: is this batch fit to use? If not, it goes to quarantine, and the last good version stays in force."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class Validated:
 def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> Validated:
     """Bring the stage ``validate`` of the dataset up to date, and check the freshness of its newest row.
 
-    A batch that breaks the contract is copied to ``data/quarantine/<dataset>/<raw version>/`` with its report, and the last
-    good version is put back in force, wholly. A stale batch blocks too, but its bytes are sound, so it stays.
+    A batch that breaks the contract is copied to ``data/quarantine/<dataset>/<raw version>/`` with its report, and
+    the last good version is put back in force, wholly. A stale batch blocks too, but its bytes are sound, so it
+    stays.
 
     Args:
         as_of: the day at which the newest row may be ``contract.max_age_days`` old; today if not given.
@@ -127,9 +128,8 @@ def _reject(settings: Settings, dataset: str, raw: str, error: ContractError) ->
     good = versioning.revert(root, dataset)
     rejected_file(settings, dataset).unlink(missing_ok=True)
     stays = f"version {good} stays in force" if good else "there is no earlier good version"
-    return ContractError(
-        error.expected, error.found, f"{error.fix}. The batch and its report lie in {place.relative_to(root)}/; {stays}"
-    )
+    lies = f"the batch and its report lie in {place.relative_to(root)}/"
+    return ContractError(error.expected, error.found, f"{error.fix}\n  {lies}\n  {stays}")
 
 
 def _require_fresh(section: Dataset, report: Mapping[str, Any], as_of: dt.date) -> None:

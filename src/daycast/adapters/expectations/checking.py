@@ -19,15 +19,15 @@ from daycast.core import batch
 from daycast.errors import ToolError
 
 
-def check(dataset: Dataset, raw: pd.DataFrame, docs: Path) -> dict[str, Any]:
+def check(dataset: Dataset, raw: pd.DataFrame, docs: Path | None = None) -> dict[str, Any]:
     """The report on a batch: its figures, every check with the first rows that break it, and ``success``.
 
-    If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends on
-    nothing but ``dataset`` and ``raw``.
+    If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends
+    on nothing but ``dataset`` and ``raw``.
 
     Args:
         raw: the rows as ``adapters.sources.rows`` reads them.
-        docs: folder for the Data Docs, made anew; ``index.html`` is their first page.
+        docs: folder for the Data Docs, made anew; ``index.html`` is their first page. None are made without it.
 
     Raises:
         ToolError: Great Expectations could not evaluate an expectation.
@@ -63,7 +63,7 @@ def _run(name: str, frame: pd.DataFrame, asked: Sequence[Rule], docs: Path | Non
     """What Great Expectations found, in the order of the rules."""
     with _context(docs) as context:
         import great_expectations as gx
-        from great_expectations.checkpoint import UpdateDataDocsAction
+        from great_expectations.checkpoint.actions import UpdateDataDocsAction
 
         suite = gx.ExpectationSuite(name=name, expectations=[rule.expectation(i) for i, rule in enumerate(asked)])
         asset = context.data_sources.add_pandas("received").add_dataframe_asset(name)
@@ -98,7 +98,7 @@ def _context(docs: Path | None) -> Iterator[Any]:
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
         with tempfile.TemporaryDirectory(prefix="daycast-gx-") as room:
-            context = gx.get_context(mode="file", project_root_dir=room) if docs else gx.get_context(mode="ephemeral")
+            context = gx.get_context(mode="file", project_root_dir=room)
             context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
             yield context
             if docs is not None:
@@ -110,7 +110,7 @@ def _context(docs: Path | None) -> Iterator[Any]:
 def _publish(site: Path, docs: Path) -> None:
     """Put the site in the place of ``docs``, its first page last, so that a page there means a whole site."""
     shutil.rmtree(docs, ignore_errors=True)
-    shutil.copytree(site, docs, ignore=shutil.ignore_patterns("*.gif"))  # 3 MB of moving pictures of how to use the tool
+    shutil.copytree(site, docs, ignore=shutil.ignore_patterns("*.gif"))  # 3 MB of moving pictures about the tool
     (docs / "index.html").unlink()
     shutil.copyfile(site / "index.html", docs / "index.html")
 

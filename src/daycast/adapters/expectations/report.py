@@ -26,7 +26,7 @@ def entry(rule: Rule, result: Mapping[str, Any], frame: pd.DataFrame, unit: str)
     found = result["result"]
     count = int(found.get("unexpected_count", 0))
     where = sorted(int(row[POSITION]) for row in found.get("partial_unexpected_index_list") or [])
-    rows = frame.loc[where[:SHOWN]]
+    where = where[:SHOWN]
     return {
         "name": rule.name,
         "column": rule.column,
@@ -35,8 +35,11 @@ def entry(rule: Rule, result: Mapping[str, Any], frame: pd.DataFrame, unit: str)
         "found": _found(rule, found, count, frame),
         "unexpected_count": count,
         "rows": [
-            {unit: int(position) + (2 if unit == "line" else 1)} | {name: _plain(row[name]) for name in rule.show}
-            for position, row in rows.iterrows()
+            {
+                unit: position + (2 if unit == "line" else 1),
+                "values": {c: _plain(frame.at[position, c]) for c in rule.show},
+            }
+            for position in where
         ],
     }
 
@@ -56,12 +59,13 @@ def _title(check: Mapping[str, Any]) -> str:
 
 def _lines(check: Mapping[str, Any]) -> list[str]:
     rows = check["rows"][:TOLD_ROWS]
-    told = [
-        "    " + ", ".join(f"{name} {value}" if name in ("line", "row") else f"{name}={value!r}" for name, value in row.items())
-        for row in rows
-    ]
+    told = [f"    {_place(row)}: " + ", ".join(f"{c}={value!r}" for c, value in row["values"].items()) for row in rows]
     left = check["unexpected_count"] - len(rows)
     return [f"  {_title(check)}: {check['found']}", *told, *([f"    and {left} more"] if rows and left > 0 else [])]
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"line {row['line']}" if "line" in row else f"row {row['row']}"
 
 
 def _found(rule: Rule, found: Mapping[str, Any], count: int, frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The suite of a contract: one rule after the other, each a Great Expectations expectation with its words for people."""
+"""The suite of a contract: rules, each an expectation of Great Expectations with its words for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daycast.config.dataset import Column, Dataset
 from daycast.core import batch
 
 if TYPE_CHECKING:
-    from great_expectations.expectations import Expectation
+    from great_expectations.expectations.expectation import Expectation
 
 KINDS = {"int": "whole numbers", "float": "numbers", "str": "text", "date": "dates"}
 
@@ -61,7 +61,7 @@ def rules(dataset: Dataset) -> Iterator[Rule]:
     for name, column in contract.columns.items():
         yield from _column_rules(dataset, name, column, keys)
     yield _null("on the grid", read.time, batch.OFF_GRID, f"timestamps at freq {dataset.freq}", keys)
-    yield _unique(dataset, keys)
+    yield _unique(dataset)
     if contract.gaps == "error":
         yield Rule(
             "no gaps", read.time, f"no timestamp absent inside a series (freq {dataset.freq})", (*keys, batch.ABSENT),
@@ -73,7 +73,7 @@ def rules(dataset: Dataset) -> Iterator[Rule]:
         show = (*keys, *identity.sum, identity.equals)
         yield _pair("identity", identity.equals, added, batch.number(identity.equals), expected, show)
     if contract.day_type is not None:
-        expected = "a day type that fits the calendar (A on Saturdays, U on Sundays and the holidays of `sunday_service`)"
+        expected = "day types of the calendar (A on Saturdays, U on Sundays and the holidays of `sunday_service`)"
         show = (*keys, contract.day_type, batch.BY_CALENDAR)
         yield _pair("calendar", contract.day_type, contract.day_type, batch.BY_CALENDAR, expected, show)
     if read.id is not None:
@@ -121,9 +121,10 @@ def _pair(name: str, column: str, left: str, right: str, expected: str, show: tu
     return Rule(name, column, expected, show, "ExpectColumnPairValuesToBeEqual", options)
 
 
-def _unique(dataset: Dataset, keys: tuple[str, ...]) -> Rule:
+def _unique(dataset: Dataset) -> Rule:
     read = dataset.read
-    expected = f"one row per {'timestamp' if read.id is None else 'series and timestamp'}, once exact duplicates are dropped"
+    what = "timestamp" if read.id is None else "series and timestamp"
+    expected = f"one row per {what}, once exact duplicates are dropped"
     show = tuple(dataset.contract.columns)  # what the rows differ in may be any column
     if read.id is None:
         return Rule("unique", read.time, expected, show, "ExpectColumnValuesToBeUnique", {"column": batch.TIME})

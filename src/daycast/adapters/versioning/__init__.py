@@ -1,8 +1,8 @@
 """Versions of every data file, by DVC: the only package that drives it.
 
-A dataset's raw file lies in ``data/raw/<dataset>/`` and is tracked by the pointer ``data/raw/<dataset>.dvc``; the stages
-``validate@<dataset>`` and ``prepare@<dataset>`` of ``dvc.yaml`` make the rest, and ``dvc.lock`` records from what. The
-**data version** is the md5 of the prepared Parquet in ``dvc.lock``.
+A dataset's raw file lies in ``data/raw/<dataset>/`` and is tracked by the pointer ``data/raw/<dataset>.dvc``; the
+stages ``validate@<dataset>`` and ``prepare@<dataset>`` of ``dvc.yaml`` make the rest, and ``dvc.lock`` records from
+what. The **data version** is the md5 of the prepared Parquet in ``dvc.lock``.
 """
 
 from daycast.adapters.versioning.git import commit

@@ -38,8 +38,8 @@ class DataVersion:
         dataset: its name.
         version: md5 of the prepared Parquet file.
         raw: version of the raw folder it was made from, as DVC records it (ends in ``.dir``).
-        pointers: path in the project -> text of what brings its files back (see ``restore``): the ``.dvc`` file, and the
-            dataset's entries of ``dvc.lock``.
+        pointers: path in the project -> text of what brings its files back (see ``restore``): the ``.dvc`` file, and
+            the dataset's entries of ``dvc.lock``.
     """
 
     dataset: str

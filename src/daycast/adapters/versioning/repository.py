@@ -18,7 +18,7 @@ LOCK_WAIT_S = 120.0  # longest wait for another process that works on the same d
 BETWEEN_S = 0.5
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Another process holds what is needed, or left its mark there when it was killed."""
 
 
@@ -39,7 +39,7 @@ def using(root: Path, doing: str, action: Callable[[Any], T]) -> T:
             with _opened(root) as repo, lock_repo(repo):
                 return action(repo)
         except (LockError, RWLockFileCorruptedError, RWLockFileFormatError) as error:
-            raise Busy(str(error)) from error
+            raise BusyError(str(error)) from error
         except (DvcException, ObjectDBError, OSError) as error:
             raise failed(doing, str(error)) from error
 
@@ -47,12 +47,12 @@ def using(root: Path, doing: str, action: Callable[[Any], T]) -> T:
 
 
 def patiently(root: Path, doing: str, attempt: Callable[[], T]) -> T:
-    """``attempt``, again and again while it raises ``Busy``, for ``LOCK_WAIT_S`` at most."""
+    """``attempt``, again and again while it raises ``BusyError``, for ``LOCK_WAIT_S`` at most."""
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
             return attempt()
-        except Busy as busy:
+        except BusyError as busy:
             _forget_dead(root)
             if time.monotonic() > deadline:
                 raise ToolError(
@@ -83,7 +83,9 @@ def _opened(root: Path) -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # its errors reach us as exceptions; bars follow the level
     if not (root / ".dvc" / "config").is_file():
         raise ToolError(
-            f"a project under DVC: {root / '.dvc' / 'config'}", "no such file", "take the folder .dvc of daycast's clone"
+            f"a project under DVC: {root / '.dvc' / 'config'}",
+            "no such file",
+            "copy the folder .dvc from your clone of daycast",
         )
     _without_git(root)
     with Repo(str(root), config={"core": {"site_cache_dir": site(root)}}) as repo:
@@ -105,8 +107,8 @@ def _without_git(root: Path) -> None:
 def _forget_dead(root: Path) -> None:
     """Drop from DVC's record of readers and writers the processes that are no more.
 
-    DVC goes by the process id alone; ids come again, in a container at once. So a process younger than the record doesn't
-    count as its writer. A half-written record is one that a killed process left.
+    DVC goes by the process id alone; ids come again, in a container at once. So a process younger than the record
+    doesn't count as its writer. A half-written record is one that a killed process left.
     """
     from dvc.lock import LockError, make_lock
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daycast import errors
-from daycast.adapters.versioning.repository import Busy, failed, patiently, site, using
+from daycast.adapters.versioning.repository import BusyError, failed, patiently, site, using
 from daycast.errors import DaycastError, ToolError
 from daycast.settings import OUTCOME
 
@@ -22,8 +22,8 @@ TOLD = 25  # last lines of a crashed stage that are shown
 def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
     """Bring one stage, such as ``validate@cta``, up to date; whether it ran, or all of it was cached.
 
-    DVC alone decides. Its own process keeps the working directory, the environment and the console of this one untouched,
-    and can be killed at any moment: the next call finishes the work.
+    DVC alone decides. Its own process keeps the working directory, the environment and the console of this one
+    untouched, and can be killed at any moment: the next call finishes the work.
 
     Args:
         state: ``Settings.state``, for the stage's process.
@@ -52,7 +52,7 @@ def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
                 check=False,
             )
             if ran.returncode and not outcome.exists() and any(sign in ran.stdout for sign in BUSY):
-                raise Busy(ran.stdout.strip())
+                raise BusyError(ran.stdout.strip())
             return ran.returncode, ran.stdout
 
         code, said = patiently(root, f"run the stage {stage}", attempt)
@@ -70,7 +70,7 @@ def _changed(repo: Any, root: Path, stage: str) -> bool:
     try:
         (found,) = repo.stage.collect(f"{root / 'dvc.yaml'}:{stage}")
     except StageNotFound as error:
-        name, _, dataset = stage.partition("@")
+        dataset = stage.partition("@")[2]
         raise ToolError(
             f"a stage {stage} in dvc.yaml",
             "none",
@@ -80,7 +80,7 @@ def _changed(repo: Any, root: Path, stage: str) -> bool:
 
 
 def _environment(root: Path, state: Path, outcome: Path) -> dict[str, str]:
-    """For DVC and the stage's command: this very interpreter under the name ``python``, and where to leave word."""
+    """For DVC and the stage's command: this interpreter as ``python``, the code that DVC watches, where to leave word."""
     here = Path(sys.executable).parent
     if not (here / "python").exists():
         raise ToolError(
@@ -90,6 +90,7 @@ def _environment(root: Path, state: Path, outcome: Path) -> dict[str, str]:
         )
     return os.environ | {
         "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(root / "src"), os.environ.get("PYTHONPATH")])),
         "SHELL": "/bin/sh",
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": site(root),

@@ -117,8 +117,8 @@ def restore(root: Path, wanted: Mapping[str, str]) -> None:
 def revert(root: Path, dataset: str) -> str | None:
     """Put the last version that passed validation back in force, wholly; its raw version, or ``None`` if there is none.
 
-    If there is none, every file of the dataset goes, so that nothing half-good stays. If the bytes of the last one are
-    nowhere, its pointers stay and its raw folder goes.
+    If there is none, every file of the dataset goes, so that nothing half-good stays. If the bytes of the last one
+    are nowhere, its pointers stay and its raw folder goes.
 
     Raises:
         ToolError: DVC failed.
@@ -214,5 +214,3 @@ def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(text)
     os.replace(part, file)
-
-

@@ -9,16 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from daycast import console
-from daycast.adapters import tracking, versioning
+from daycast.adapters import tracking
+from daycast.cli import console
 from daycast.config import Config
 from daycast.core.compare import Decision
-from daycast.errors import ToolError
+from daycast.errors import DataError, ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, keys
+from daycast.steps.data import in_force
 from daycast.steps.record import tracker
 from daycast.steps.reference import ForecastRef, Outcome, VersionRef
 
+SHOWN = ("rank", "model", "n_rows", "mae", "rmse", "mape", "mase", "coverage_80", "skill")
 KEPT = ("transform", "window", "tune", "fit", "backtest")
 
 
@@ -27,8 +29,14 @@ def plan(settings: Settings, config: Config) -> pd.DataFrame:
     from flows.tasks import is_kept
 
     name = config.dataset.name
-    data = versioning.in_force(settings.root, name)
-    lines = [{"step": step, "subject": name, "state": "unchanged work is skipped by DVC"} for step in ("ingest", "validate", "prepare")]
+    try:
+        data = in_force(settings, name)
+    except DataError:
+        data = None
+    lines = [
+        {"step": step, "subject": name, "state": "unchanged work is skipped by DVC"}
+        for step in ("ingest", "validate", "prepare")
+    ]
     for model in config.model:
         for step in KEPT:
             if data is None:
@@ -36,7 +44,9 @@ def plan(settings: Settings, config: Config) -> pd.DataFrame:
             else:
                 state = "cached" if is_kept(step, getattr(keys, step)(config, data, model)) else "to run"
             lines.append({"step": step, "subject": model, "state": state})
-    lines += [{"step": step, "subject": name, "state": "to run"} for step in ("compare", "register", "promote", "forecast")]
+    lines += [
+        {"step": step, "subject": name, "state": "to run"} for step in ("compare", "register", "promote", "forecast")
+    ]
     return pd.DataFrame(lines)
 
 
@@ -52,7 +62,9 @@ def newest(settings: Settings, config: Config, overrides: Sequence[str]) -> trac
     if found is None:
         asked = f" with backtest={config.backtest.name}" if chosen else ""
         raise ToolError(
-            f"a finished run of {config.dataset.name}{asked}", "none", f"run `daycast run dataset={config.dataset.name}`"
+            f"a finished run of {config.dataset.name}{asked}",
+            "none",
+            f"run `daycast run dataset={config.dataset.name}`",
         )
     return found
 
@@ -62,21 +74,27 @@ def board_of(settings: Settings, run_id: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(tracking.text(tracker(settings), run_id, "leaderboard.csv")))
 
 
+def show_board(board: pd.DataFrame, title: str) -> None:
+    """The columns of a leaderboard that people compare by; ``--json`` and MLflow have all of them."""
+    console.table(board[[c for c in SHOWN if c in board]], title)
+
+
 def show(settings: Settings, outcome: Outcome) -> None:
     """Leaderboard, decision, forecast, and where everything lies."""
     if outcome.board is None:
         return
     board, decision = compare.read(settings, outcome.board)
-    console.table(board.drop(columns="rank"), f"Leaderboard: {outcome.data.dataset}, out of sample, raw units")
+    show_board(board, f"Leaderboard: {outcome.data.dataset}, out of sample, raw units")
     if outcome.champion is not None:
         show_decision(decision, outcome.champion, False)
     if outcome.forecast is not None:
         show_forecast(outcome.forecast)
     console.out.print("\n[bold]Where things lie[/bold]")
-    console.out.print(f"  run         {outcome.run.run_id}  (MLflow experiment daycast/{outcome.data.dataset})", soft_wrap=True)
-    console.out.print(f"  data        version {outcome.data.version} (DVC), data/prepared/{outcome.data.dataset}.parquet", soft_wrap=True)
-    console.out.print(f"  artifacts   {settings.state}", soft_wrap=True)
-    console.out.print("  look at it  [bold].venv/bin/daycast ui[/bold]  (MLflow: runs, plots, champion)", soft_wrap=True)
+    name = outcome.data.dataset
+    console.line(f"  run         {outcome.run.run_id} (MLflow experiment daycast/{name})")
+    console.line(f"  data        {outcome.data.version} (DVC version of data/prepared/{name}.parquet)")
+    console.line(f"  artifacts   {settings.state}")
+    console.line("  look at it  [bold].venv/bin/daycast ui[/bold]  (MLflow: runs, plots, champion)")
 
 
 def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> None:
@@ -84,25 +102,32 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> Non
     verb = "would be" if dry_run else "is"
     console.out.print(f"\n[bold]Champion[/bold]: {version.model} {verb} version {version.version} of {version.name}")
     for reason in decision.reasons:
-        console.out.print(f"  - {reason}", soft_wrap=True)
+        console.line(f"  - {reason}")
 
 
 def show_forecast(made: ForecastRef) -> None:
     """The forecast as a table: a row per timestamp, a column per series (the first few)."""
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
     rows["value"] = [
-        f"{y:,.0f}  [{lo:,.0f} .. {hi:,.0f}]" for y, lo, hi in zip(rows["y_hat"], rows["q0.1"], rows["q0.9"], strict=True)
+        f"{y:,.0f}  [{lo:,.0f} .. {hi:,.0f}]"
+        for y, lo, hi in zip(rows["y_hat"], rows["q0.1"], rows["q0.9"], strict=True)
     ]
     wide = rows.pivot(index="ds", columns="unique_id", values="value").iloc[:, :4].reset_index()
     console.out.print()
     console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
-    console.out.print(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}", soft_wrap=True)
+    console.line(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}")
 
 
 def show_tuned(outcome: Outcome) -> None:
     """One line per model."""
     lines = [
-        {"model": t.model, "validation": t.value, "trials": t.n_trials, "pruned": t.n_pruned, "parameters": str(t.parameters)}
+        {
+            "model": t.model,
+            "validation": t.value,
+            "trials": t.n_trials,
+            "pruned": t.n_pruned,
+            "parameters": str(t.parameters),
+        }
         for t in outcome.tuned
     ]
     console.table(pd.DataFrame(lines).sort_values("validation"), "Searched on the validation folds")

@@ -16,8 +16,9 @@ from rich.table import Table
 
 from daycast.steps.progress import Event, listening
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+WIDE = 140  # columns where there is no terminal to ask
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 
 
 @contextmanager
@@ -26,7 +27,12 @@ def progress(quiet: bool) -> Iterator[None]:
     if quiet:
         yield
     elif err.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description:<32}"), BarColumn(24), TextColumn("{task.fields[note]}"))
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description:<32}"),
+            BarColumn(24),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, TimeElapsedColumn(), console=err) as bars, listening(_Bars(bars)):
             yield
     else:
@@ -60,6 +66,11 @@ class _Lines:
             err.print(f"{event.step} {event.subject}: {event.note}", soft_wrap=True)
 
 
+def line(text: str) -> None:
+    """Print a line, unbroken, so that paths and commands can be copied."""
+    out.print(text, soft_wrap=True)
+
+
 def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     """Print a frame; figures right-aligned, thousands apart."""
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -73,7 +84,7 @@ def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
 
 def _cell(value: Any, digits: int) -> str:
     if isinstance(value, float):
-        return "–" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}"
+        return "-" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}f}"
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() else str(value)
     return str(value)
@@ -93,7 +104,7 @@ def facts(value: Any, as_json: bool) -> None:
     width = max(len(name) for name in plain)
     for name, item in plain.items():
         if not isinstance(item, dict | list):
-            out.print(f"{name:<{width}}  {item}", soft_wrap=True)
+            line(f"{name:<{width}}  {item}")
 
 
 def _plain(item: Any) -> Any:

@@ -1,0 +1,64 @@
+"""The command line. It starts flows, or single steps that need no flow; it computes nothing."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from daycast.cli import data, inspect, pipeline
+from daycast.errors import ConfigError, DaycastError
+
+HELP = """
+Forecasts of seasonal demand that a team can leave unattended: from a file to a champion's daily forecast.
+
+One grammar everywhere: `group=choice` and `section.key=value` choose configuration (see `daycast config show`),
+`--flags` belong to the command.
+"""
+EXIT_CODES = """
+Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data · 4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) · 130 interrupted
+"""
+
+
+def application() -> typer.Typer:
+    """The commands, put together."""
+    app = typer.Typer(
+        name="daycast", help=HELP, epilog=EXIT_CODES, rich_markup_mode="markdown", no_args_is_help=True, pretty_exceptions_enable=False
+    )
+    for command in (pipeline.run, data.ingest, data.validate, data.prepare, pipeline.tune, pipeline.backtest):
+        app.command()(command)
+    for command in (pipeline.forecast, pipeline.promote, pipeline.leaderboard, inspect.ui):
+        app.command()(command)
+    groups = {
+        "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),
+        "data": ("Versions of the data.", {"restore": data.restore}),
+        "audit": ("Proofs that anyone can run.", {"leakage": inspect.leakage}),
+    }
+    for name, (text, commands) in groups.items():
+        group = typer.Typer(help=text, no_args_is_help=True)
+        for verb, command in commands.items():
+            group.command(verb)(command)
+        app.add_typer(group, name=name)
+    return app
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in a message and its exit code, a defect of ours in a trace."""
+    import click
+
+    try:
+        application()(standalone_mode=False)
+    except click.exceptions.Exit as ending:
+        sys.exit(ending.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ConfigError.exit_code)
+    except DaycastError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho(f"daycast: {type(error).__name__}", fg="red", bold=True, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("\ndaycast: interrupted; the same command goes on where this one stopped", err=True)
+        sys.exit(130)

@@ -1,0 +1,85 @@
+"""Commands on data: each is one step, without a flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daycast.cli.options import AsJson, AsOf, Debug, Overrides, Quiet, day, ready
+
+
+def ingest(
+    overrides: Overrides = None,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", help="A local copy to take instead of the source.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring the raw bytes in, exactly as received, and version them.
+
+    Examples:
+
+        daycast ingest dataset=cta
+
+        daycast ingest dataset=cta --from CTA_-_Ridership_-_Daily_Boarding_Totals.csv
+    """
+    here, configured = ready(overrides, debug)
+    from daycast.cli import console
+    from daycast.steps import ingest as step
+
+    with console.progress(quiet):
+        raw = step.ingest(here, configured.dataset.name, fetch=True, from_file=from_file)
+    console.facts(raw, as_json)
+
+
+def validate(overrides: Overrides = None, as_of: AsOf = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Check the ingested batch against the dataset's contract; a bad one goes to quarantine.
+
+    Examples:
+
+        daycast validate dataset=cta
+
+        daycast validate dataset=cta --as-of 2021-12-02
+    """
+    here, configured = ready(overrides, debug)
+    from daycast.cli import console
+    from daycast.steps import validate as step
+
+    report = step.validate(here, configured.dataset.name, day(as_of))
+    console.facts(report, as_json)
+
+
+def prepare(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Make the canonical frame of the validated batch.
+
+    Example:
+
+        daycast prepare dataset=cta
+    """
+    here, configured = ready(overrides, debug)
+    from daycast.cli import console
+    from daycast.steps import prepare as step
+
+    console.facts(step.prepare(here, configured.dataset.name), as_json)
+
+
+def restore(
+    run_id: Annotated[str, typer.Option("--run", help="Id of an MLflow run.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Bring back exactly the data that an MLflow run was made with.
+
+    Example:
+
+        daycast data restore --run 3f2c0c7e5d1b4a0f9f6f0d6b7a2f1c11
+    """
+    here, _ = ready(None, debug)
+    from daycast.cli import console
+    from daycast.steps import restore as step
+
+    console.facts(step.restore(here, run_id), as_json)

@@ -1,0 +1,37 @@
+"""Options and arguments that commands share, and how a command gets ready."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from daycast.config import Config
+    from daycast.settings import Settings
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[group=choice | section.key=value]...", help="Choose and override configuration."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Full stack traces and the tools' own logs.")]
+AsOf = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last date that may be seen.")]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Ask the source for newer data, also where some is there already.")
+]
+
+
+def ready(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:
+    """Settings applied to this process, and the checked configuration; before any tool is imported."""
+    from daycast import config, settings
+
+    here = settings.load()
+    settings.apply(here, debug)
+    return here, config.compose(here.root, overrides or [])
+
+
+def day(when: datetime | None) -> date | None:
+    return None if when is None else when.date()

@@ -1,0 +1,164 @@
+"""Commands that run the path, or parts of it, through the flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+
+if TYPE_CHECKING:
+    from daycast.settings import Settings
+
+
+def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool) -> tuple[Settings, Any]:
+    here, configured = ready(overrides, debug)
+    from flows.running import start
+    from flows.training import training
+
+    from daycast.cli import console
+
+    with console.progress(quiet):
+        outcome = start(training, configured.runner, overrides=overrides or [], fetch=fetch, last=last)
+    return here, outcome
+
+
+def run(
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what is cached; do nothing.")] = False,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """The whole job: data, search, fits, backtest, leaderboard, champion, forecast.
+
+    Unchanged work is taken from the cache, so a run that was interrupted goes on where it stopped.
+
+    Examples:
+
+        daycast run
+
+        daycast run dataset=cta backtest=p1 tuning=quick
+
+        daycast run dataset=cta model=[seasonal_naive,gru,sarima] tuning.n_trials=30 --dry-run
+    """
+    from daycast.cli import console, summary
+
+    if dry_run:
+        here, configured = ready(overrides, debug)
+        plan = summary.plan(here, configured)
+        console.machine(plan) if as_json else console.table(plan, "What a run would do")
+        return
+    here, outcome = _train(overrides, "forecast", fetch, quiet, debug)
+    console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
+
+
+def tune(
+    overrides: Overrides = None,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Search hyperparameters on the validation folds, and stop there.
+
+    Example:
+
+        daycast tune dataset=cta backtest=p1 model=[seasonal_naive,gru] tuning=thorough
+    """
+    from daycast.cli import console, summary
+
+    _, outcome = _train(overrides, "tune", fetch, quiet, debug)
+    console.machine(outcome.tuned) if as_json else summary.show_tuned(outcome)
+
+
+def backtest(
+    overrides: Overrides = None,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Search, fit and backtest; prints the leaderboard, promotes nothing.
+
+    Example:
+
+        daycast backtest dataset=cta backtest=p1 model=[seasonal_naive,seasonal_naive_364,sarima]
+    """
+    from daycast.cli import console, summary
+
+    here, outcome = _train(overrides, "backtest", fetch, quiet, debug)
+    console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
+
+
+def forecast(
+    overrides: Overrides = None,
+    as_of: AsOf = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Steps ahead; by default the champion's own.")] = None,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Forecast with the champion from the newest data; writes the rows once, and a picture.
+
+    Examples:
+
+        daycast forecast
+
+        daycast forecast dataset=cta --as-of 2021-11-30 --horizon 14
+    """
+    _, configured = ready(overrides, debug)
+    from flows.forecasting import forecasting
+    from flows.running import start
+
+    from daycast.cli import console, summary
+
+    given = {"dataset": configured.dataset.name, "as_of": day(as_of), "horizon": horizon, "fetch": fetch}
+    with console.progress(quiet):
+        made = start(forecasting, configured.runner, **given)
+    console.machine(summary.forecast_json(made)) if as_json else summary.show_forecast(made)
+
+
+def promote(
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the decision; change nothing.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make the winner of the dataset's newest run champion; doing it again changes nothing.
+
+    Examples:
+
+        daycast promote dataset=cta --dry-run
+
+        daycast promote dataset=cta backtest=p1
+    """
+    here, configured = ready(overrides, debug)
+    from daycast.cli import console, summary
+    from daycast.steps import promote as step
+
+    found = summary.newest(here, configured, overrides or [])
+    decision, version = step.decided(here, found.run_id)
+    if not dry_run:
+        version = step.promote(here, configured.dataset.name, found.run_id)
+    told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "decision": decision.to_json()}
+    console.machine(told) if as_json else summary.show_decision(decision, version, dry_run)
+
+
+def leaderboard(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
+    """The models of the dataset's newest finished run, best first.
+
+    Example:
+
+        daycast leaderboard dataset=cta backtest=p1 --json
+    """
+    here, configured = ready(overrides, debug)
+    from daycast.cli import console, summary
+
+    found = summary.newest(here, configured, overrides or [])
+    board = summary.board_of(here, found.run_id)
+    title = f"{configured.dataset.name}, {found.name} ({found.run_id})"
+    console.machine({"run_id": found.run_id, "leaderboard": board}) if as_json else summary.show_board(board, title)

@@ -1,0 +1,60 @@
+"""The proof against leakage: with everything after a cutoff scrambled, no forecast made at it may move by a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from daycast import models
+from daycast.config import Config, Recurrent
+from daycast.core import leakage as core
+from daycast.core.forecast import Forecaster
+from daycast.core.frame import Table
+from daycast.errors import ConfigError
+from daycast.settings import Settings
+from daycast.steps.data import in_force, table
+from daycast.steps.progress import emit
+from daycast.steps.split import split
+from daycast.steps.tune import context
+
+EPOCHS = 2  # of each of the five fits: what could leak leaks in the first epoch, and the proof is of bits
+
+
+def leakage(settings: Settings, config: Config, names: Sequence[str]) -> pd.DataFrame:
+    """Audit models on the data in force, at the first, middle and last origin of the backtest.
+
+    Returns:
+        A row per model: ``model, passed, compared`` (forecasts), ``finding``.
+
+    Raises:
+        ConfigError: a name is not a model of the configuration.
+        DataError: the dataset has no prepared data yet.
+    """
+    unknown = [name for name in names if name not in config.model]
+    if unknown:
+        raise ConfigError(f"models among {sorted(config.model)}", f"{unknown}", "name them in model=[...] too")
+    data = in_force(settings, config.dataset.name)
+    whole, fold = table(settings, config, data), split(settings, config, data).test.fold()
+    cutoffs = fold.cutoffs[sorted({0, len(fold.cutoffs) // 2, len(fold.cutoffs) - 1})]
+    lines = []
+    for i, name in enumerate(names):
+        emit("audit", name, i, len(names), f"model {i + 1} of {len(names)}")
+        found = core.audit(_maker(config, name), whole, fold.fit_cutoff, cutoffs, fold.horizon, config.seed)
+        lines.append(
+            {"model": name, "passed": found.passed, "compared": found.compared, "finding": found.summary()}
+        )
+        emit("audit", name, len(names), len(names), "passed" if found.passed else "LEAKS")
+    return pd.DataFrame(lines)
+
+
+def _maker(config: Config, name: str) -> core.Make:
+    model, around = config.model[name], context(config, config.seed)
+    if isinstance(model, Recurrent):
+        trainer = config.trainer.model_copy(update={"max_epochs": min(EPOCHS, config.trainer.max_epochs)})
+        around = models.BuildContext(around.horizon, around.season_length, around.seed, trainer)
+
+    def make(_table: Table) -> Forecaster:
+        return models.build(model, around)
+
+    return make

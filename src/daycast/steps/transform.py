@@ -1,0 +1,72 @@
+"""Difference and scale each fold's history, once per recipe, into arrays that every fit of it maps into memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from daycast.config import Config, Recurrent
+from daycast.core import split, windows
+from daycast.core import transform as core
+from daycast.core.windows import Arrays
+from daycast.models.recipe import Recipe, Transforms
+from daycast.settings import Settings
+from daycast.steps import keys
+from daycast.steps.data import table
+from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TransformRef
+
+MAPPED = ("inputs", "known", "static")
+INDEX, STATE = "index.json", "state.json"
+
+
+def transform(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TransformRef:
+    """The arrays of all folds for a network's configured recipe; leaves ``.npy`` files and the transform's state."""
+    model = config.model[name]
+    made = []
+    if isinstance(model, Recurrent):
+        for fold in (*folds.validation, folds.test):
+            arrays(settings, config, data, fold, model)
+            made.append(keys.arrays(config, data, fold, model))
+    key = keys.transform(config, data, name)
+    kept(settings.cache("transform", key), lambda folder: (folder / INDEX).write_text(json.dumps(made)))
+    return TransformRef(model=name, parts=tuple(made))
+
+
+def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Arrays:
+    """Memory-mapped arrays of one fold; made from the data where this machine has none yet."""
+    folder = settings.cache("transform", keys.arrays(config, data, fold, model))
+
+    def make(into: Path) -> None:
+        recipe = Recipe.of(model, fold.horizon)
+        history = recipe.limited(split.history(table(settings, config, data), fold.fold()))
+        fitted = Transforms.of(recipe, history)
+        made = windows.arrays(history, core.forward(fitted.y, history.y), recipe.layout, fitted.past)
+        for part in MAPPED:
+            np.save(into / f"{part}.npy", getattr(made, part))
+        (into / STATE).write_text(json.dumps({"targets": made.targets, "transform": fitted.y.to_json()}))
+
+    kept(folder, make)
+    mapped = (np.load(folder / f"{part}.npy", mmap_mode="r") for part in MAPPED)
+    return Arrays(*mapped, json.loads((folder / STATE).read_text())["targets"])
+
+
+def kept(folder: Path, make: Callable[[Path], object]) -> None:
+    """Fill a folder whose name tells its content, whole or not at all; of two processes at once either may be first."""
+    if folder.exists():
+        return
+    unfinished = folder.with_name(f".{folder.name}-{uuid4().hex}")
+    unfinished.mkdir(parents=True)
+    try:
+        make(unfinished)
+        if not folder.exists():
+            unfinished.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another process put it there between the two lines above
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
