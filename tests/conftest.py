@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["tests.project"]  # the scratch project, shared by the tests of steps, flows, faults and the browser
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

@@ -16,10 +16,8 @@ SPACE = {"x": FloatRange(kind="float", low=-5, high=5), "n": IntRange(kind="int"
 
 
 def tuning(**changes):
-    values = {
-        "name": "t", "n_trials": 8, "n_startup_trials": 3, "pruner": "median", "warmup_epochs": 2, "timeout_s": None, "seeds": 1,
-    }  # fmt: skip
-    return Tuning(**(values | changes))
+    values = {"name": "t", "n_trials": 8, "n_startup_trials": 3, "warmup_epochs": 2, "seeds": 1}
+    return Tuning(**(values | {"pruner": "median", "timeout_s": None} | changes))
 
 
 @pytest.fixture
@@ -80,7 +78,7 @@ def test_without_a_pruner_every_trial_ends(url):
     assert {t.state for t in result.trials} == {"complete"}
 
 
-def test_a_killed_search_is_taken_up_with_nothing_lost_and_nothing_twice(url, tmp_path):
+def test_a_killed_search_is_taken_up_with_nothing_lost_and_nothing_twice(url):
     script = textwrap.dedent(f"""
         import os, sys
         sys.path.insert(0, {str(os.path.dirname(__file__))!r})

@@ -366,7 +366,7 @@ def test_restore_brings_back_exactly_an_earlier_version_and_leaves_the_other_dat
     before = files(project)
     second = make(project, "2")
     assert files(project) != before
-    versioning.restore(project, first.pointers)
+    assert versioning.restore(project, first.pointers) == "toy"
     assert files(project) == before
     assert "up to date" in status(project)
     assert versioning.version(project, "toy") == first
@@ -395,6 +395,12 @@ def test_restore_changes_nothing_when_some_bytes_are_gone(made: Path) -> None:
     with pytest.raises(ToolError, match=first.version):
         versioning.restore(made, first.pointers)
     assert files(made) == before
+
+
+def test_pointers_of_nothing_are_refused(project: Path) -> None:
+    for pointers in ({}, {"dvc.lock": "stages: {}"}, {"dvc.lock": "stages: {validate@toy: {}}"}):
+        with pytest.raises(ToolError):
+            versioning.restore(project, pointers)
 
 
 def test_revert_puts_the_last_good_version_back_wholly_and_twice_is_once(made: Path) -> None:

@@ -117,8 +117,8 @@ def forecast_rows() -> pd.DataFrame:
 
 
 def offsets() -> pd.DataFrame:
-    index = pd.MultiIndex.from_product([["b", "a"], [1, 2]], names=["unique_id", "step"])
-    return pd.DataFrame({"q0.1": [-1.0, -2, -10, -20], "q0.9": [3.0, 4, 30, 40]}, index=index)
+    index = pd.MultiIndex.from_product([["b", "a"], [1, 2, 3]], names=["unique_id", "step"])
+    return pd.DataFrame({"q0.1": [-1.0, -2, -2, -10, -20, -20], "q0.9": [3.0, 4, 4, 30, 40, 40]}, index=index)
 
 
 def test_a_band_adds_the_offsets_of_the_series_and_step():
@@ -136,6 +136,12 @@ def test_a_band_is_held_at_the_floor():
 def test_a_series_without_offsets_has_no_band():
     banded = band(forecast_rows(), offsets().drop(index="a", level=0))
     assert banded.set_index("unique_id")["q0.1"].isna().to_dict() == {"a": True, "b": False}
+
+
+def test_a_step_beyond_the_validated_horizon_has_no_band():
+    banded = band(forecast_rows(), offsets().drop(index=3, level=1)).set_index("step")
+    assert banded["q0.9"].isna().groupby(level=0).all().to_dict() == {1: False, 2: False, 3: True}
+    assert check(banded.reset_index(), 6, floor=0.0).shape[0] == 6
 
 
 def test_complete_finite_forecasts_above_the_floor_pass_unchanged():

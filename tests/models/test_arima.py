@@ -95,15 +95,14 @@ def by_statsmodels(model, made, n, cutoff, horizon):
     return space.filter(parameters).forecast(horizon, exog=exog) * scale
 
 
-def test_forecasts_agree_with_the_results_object_of_statsmodels(made):
-    for name, model in CASES.items():
-        if name == "sarima, refit":
-            continue
-        model.fit(made.panel.until(made.panel.ds[220]))
-        for back in (0, 30, 51):
-            one = origin(made, back=back, horizon=14)
-            expected = [by_statsmodels(model, made, n, len(one.history.ds) - 1, 14) for n in (0, 1)]
-            np.testing.assert_allclose(model.predict([one])[0], expected, rtol=1e-9)
+def test_forecasts_agree_with_the_results_object_of_statsmodels(fitted, made):
+    if fitted is CASES["sarima, refit"]:
+        fitted = sarima(known=("flag",), seasonal_order=(0, 0, 0))  # its first fit's parameters, kept
+        fitted.fit(made.panel.until(made.panel.ds[220]))
+    for back in (0, 30, 51):
+        one = origin(made, back=back, horizon=14)
+        expected = [by_statsmodels(fitted, made, n, len(one.history.ds) - 1, 14) for n in (0, 1)]
+        np.testing.assert_allclose(fitted.predict([one])[0], expected, rtol=1e-9)
 
 
 def test_auto_arima_forecasts_what_statsforecast_itself_would():
@@ -120,7 +119,7 @@ def test_auto_arima_forecasts_what_statsforecast_itself_would():
         found = auto_arima_f(y[:181], xreg=x[:181], period=7, approximation=True, allowdrift=False, **statespace.BOUNDS)
         later = forward_arima(found, y=y[:-10], xreg=x[:-10])
         expected = forecast_arima(later, 5, xreg=one.future.known[:, [7]])["mean"] * scale
-    np.testing.assert_allclose(model.predict([one])[0, 0], expected, rtol=1e-3)  # their diffuse starts differ
+    np.testing.assert_allclose(model.predict([one])[0, 0], expected, rtol=1e-5)  # their diffuse starts differ
 
 
 def test_what_comes_after_the_cutoff_changes_no_bit(fitted, made):
@@ -134,15 +133,12 @@ def test_what_comes_after_the_cutoff_changes_no_bit(fitted, made):
     assert (after[1:] != before[1:]).any()  # the data did change
 
 
-def test_what_comes_after_the_cutoff_of_the_fit_is_not_learned(made):
+def test_what_comes_after_the_cutoff_of_the_fit_is_not_learned(fitted, made):
     y = made.panel.y.copy()
     y[:, 221:] = 1e6
-    for model in CASES.values():
-        cutoff = made.panel.ds[220]
-        model.fit(made.panel.until(cutoff))
-        one = model.state()[1]["parameters"]
-        model.fit(replace(made.panel, y=y).until(cutoff))
-        np.testing.assert_array_equal(model.state()[1]["parameters"], one)
+    again = type(fitted)(fitted._config, context())
+    again.fit(replace(made.panel, y=y).until(made.panel.ds[220]))
+    np.testing.assert_array_equal(again.state()[1]["parameters"], fitted.state()[1]["parameters"])
 
 
 def test_origins_asked_together_alone_or_from_a_copy_get_the_same_bits(fitted, made):
@@ -273,8 +269,7 @@ def hopeless(steps=150):
 def test_series_that_cannot_be_estimated_get_the_seasonal_naive_forecast_and_are_counted(model):
     made = hopeless()
     facts = model.fit(made.panel).facts
-    assert facts["series"] == 6
-    assert 4 <= facts["fallback"] <= 5
+    assert (facts["series"], facts["fallback"]) == (6, 4)
     one = origin(made, horizon=10)
     forecast, naive = model.predict([one])[0], seasonal_naive(one.history.y, 7, 10)
     np.testing.assert_array_equal(forecast[[1, 2, 4]], naive[[1, 2, 4]])
@@ -309,7 +304,7 @@ def test_a_model_that_cannot_forecast_its_own_past_is_refused(made):
     model = statespace.estimate(y, x, 7, 10.0, ((1, 0, 0), (0, 1, 1)))
     assert model is not None
     assert statespace._sound(model, y, x)
-    for spoilt in (model.parameters + [1e3, 0, 0, 0], model.parameters * np.nan):
+    for spoilt in (model.parameters + np.array([1e3, 0, 0, 0]), model.parameters * np.nan):
         assert not statespace._sound(replace(model, parameters=spoilt), y, x)
 
 
@@ -329,9 +324,10 @@ def test_a_search_takes_regressors_that_explain_each_other():
     plain, more = auto(), auto(known=("flag", "again", "always"))
     plain.fit(made.panel)
     more.fit(doubled)
-    found, same = plain.state(), more.state()
-    assert found[0]["series"] == same[0]["series"]
-    np.testing.assert_allclose(np.delete(same[1]["parameters"][0], [-1]).sum(), found[1]["parameters"][0][:-1].sum())
+    assert more.state()[0]["series"] == plain.state()[0]["series"]
+    found = plain.state()[1]["parameters"][0]
+    first = list(found).index(found[found < -1][0])  # the flag's effect is far below -1, nothing else is
+    np.testing.assert_allclose(more.state()[1]["parameters"][0], np.insert(found, first + 1, [0, 0]))
 
 
 def test_a_random_walk_is_differenced_by_the_search():
@@ -340,6 +336,13 @@ def test_a_random_walk_is_differenced_by_the_search():
     model.fit(table(y).panel)
     (_, d, _), (_, seasonal_d, _) = model.state()[0]["series"][0]["orders"]
     assert (d, seasonal_d) == (1, 0)
+
+
+def test_a_stationary_series_found_by_the_search_returns_to_its_mean():
+    made = table(50 + np.random.default_rng(0).normal(0, 1, (1, 400)))
+    model = auto(known=())
+    assert model.fit(made.panel).facts["fallback"] == 0
+    np.testing.assert_allclose(model.predict([origin(made, horizon=28)])[0, 0, -1], 50, atol=0.5)
 
 
 @pytest.mark.parametrize(

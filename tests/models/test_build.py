@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,16 @@ def test_saving_again_to_the_same_folder_is_refused_and_keeps_what_is_there(fitt
 def test_a_save_that_fails_leaves_nothing_behind(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(fitted, "state", lambda: ({"not json": object()}, {}))
     with pytest.raises(TypeError):
+        models.save(fitted, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_save_cut_short_before_its_last_move_leaves_no_half_model(fitted, tmp_path, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", cut)
+    with pytest.raises(KeyboardInterrupt):
         models.save(fitted, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

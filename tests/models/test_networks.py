@@ -49,10 +49,29 @@ def test_a_known_feature_moves_its_own_step_and_only_a_decoder_carries_it_on(out
     assert moved == [False, False, True, *later]
 
 
-def test_static_covariates_move_the_forecast():
-    network = networks.build(shape(), SIZES, seed=1)
+@pytest.mark.parametrize("output", ["direct", "seq2seq"])
+def test_static_covariates_reach_the_encoder_and_the_steps_ahead(output):
+    network = networks.build(shape(output=output), SIZES, seed=1)
     past, future, static = inputs()
+    constant = torch.cat([past, static[:, None].expand(-1, 8, -1)], dim=2)
+    other = torch.cat([past, static[:, None].expand(-1, 8, -1) + 1], dim=2)
+    assert not torch.equal(network.encoder(constant)[0], network.encoder(other)[0])
+    for weight in network.encoder.parameters():
+        torch.nn.init.zeros_(weight)
     assert not torch.equal(network(past, future, static), network(past, future, static + 1))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_decoder_carries_on_the_encoders_states_and_reads_its_own_forecasts(cell):
+    network = networks.build(shape(cell, "seq2seq", layers=1), SIZES, seed=1)
+    past, future, static = inputs()
+    ahead = torch.cat([future, static[:, None].expand(-1, 5, -1)], dim=2)
+    forecasts = network(past, future, static)
+    shifted = torch.cat([past[:, -1:, :2], forecasts[:, :-1]], dim=1)
+    start = network.encoder.layers[0](torch.cat([past, static[:, None].expand(-1, 8, -1)], dim=2))[1]
+    outputs = network.decoder.layers[0](torch.cat([ahead, shifted], dim=2), start)[0]
+    expected = network.out(torch.relu(network.mix(torch.cat([outputs, ahead], dim=2)) + network.step))
+    torch.testing.assert_close(forecasts, expected)
 
 
 def test_the_same_seed_draws_the_same_weights_and_another_seed_draws_others():
@@ -98,6 +117,8 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean_in_training_alone():
     assert torch.equal(layer.eval()(ones), ones)
 
 
-def test_dropout_between_layers_is_drawn_anew_at_every_call():
-    network = networks.build(shape(dropout=0.5), SIZES, seed=1).train()
-    assert not torch.equal(network(*inputs()), network(*inputs()))
+def test_dropout_between_layers_is_drawn_anew_at_every_call_in_training():
+    stack = Stack(3, shape(layers=2, dropout=0.5), Noise(0)).train()
+    x = torch.ones(2, 4, 3)
+    assert not torch.equal(stack(x)[0], stack(x)[0])
+    assert torch.equal(stack.eval()(x)[0], stack(x)[0])

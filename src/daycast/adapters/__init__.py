@@ -1,0 +1,1 @@
+"""One outside tool each, named by its role; none knows another."""

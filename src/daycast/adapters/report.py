@@ -32,7 +32,7 @@ def _figure(file: Path, rows: int = 1, height: float = 4.2) -> Iterator[Sequence
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#e4e6ea", linewidth=0.8)
         ax.set_axisbelow(True)
-    yield axes
+    yield list(axes)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 

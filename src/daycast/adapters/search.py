@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, float], None]
 """Called with (step, value so far, lower is better); raises ``TrialPruned`` when the trial is not worth going on."""
+
+
+_PYPLOT = threading.Lock()  # Optuna draws on matplotlib's global figure, and runs are logged from several threads
 
 
 @dataclass(frozen=True)
@@ -119,20 +123,21 @@ def study_figures(url: str, study_name: str, folder: Path) -> list[Path]:
 
     study = optuna.load_study(study_name=study_name, storage=_storage(url))
     complete = [t for t in study.trials if t.state.name == "COMPLETE"]
-    drawings = {"tuning_history": optuna.visualization.matplotlib.plot_optimization_history}
+    draw = optuna.visualization.matplotlib
+    drawings: dict[str, Callable[..., Any]] = {"tuning_history": draw.plot_optimization_history}
     if len(complete) >= 4 and len({t.value for t in complete}) > 1:
-        drawings["tuning_importance"] = optuna.visualization.matplotlib.plot_param_importances
+        drawings["tuning_importance"] = draw.plot_param_importances
     files = []
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in drawings.items():
-        with warnings.catch_warnings():
+    for name, picture in drawings.items():
+        with _PYPLOT, warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            axes = draw(study)
-        axes.figure.set_size_inches(8, 4.5)
-        axes.figure.tight_layout()
-        files.append(folder / f"{name}.png")
-        axes.figure.savefig(files[-1], dpi=110)
-        pyplot.close(axes.figure)
+            figure = picture(study).figure
+            figure.set_size_inches(8, 4.5)
+            figure.tight_layout()
+            files.append(folder / f"{name}.png")
+            figure.savefig(files[-1], dpi=110)
+            pyplot.close(figure)
     return files
 
 

@@ -20,8 +20,15 @@ def ui(
     """
     here, _ = ready(None, debug)
     from daycast.adapters import tracking
+    from daycast.cli import console
+    from daycast.steps.record import tracker
 
-    tracking.serve_ui(here.tracking_uri, here.embedded_artifacts, port)
+    where = tracker(here)
+    if where.artifacts is None:
+        console.line(f"runs are kept on a server: {where.uri}")
+        return
+    console.line(f"MLflow: http://127.0.0.1:{port}  (Ctrl-C ends it)")
+    tracking.serve_ui(where, port)
 
 
 def show(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:

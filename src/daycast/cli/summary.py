@@ -25,29 +25,22 @@ KEPT = ("transform", "window", "tune", "fit", "backtest")
 
 
 def plan(settings: Settings, config: Config) -> pd.DataFrame:
-    """The steps of a run and what is there already. Nothing is run."""
+    """What of a run is there already: a row per model, a column per kept step. Nothing is run.
+
+    The data steps are DVC's to skip, and what follows the backtests takes seconds and is idempotent.
+    """
     from flows.tasks import is_kept
 
-    name = config.dataset.name
     try:
-        data = in_force(settings, name)
+        data = in_force(settings, config.dataset.name)
     except DataError:
         data = None
-    lines = [
-        {"step": step, "subject": name, "state": "unchanged work is skipped by DVC"}
-        for step in ("ingest", "validate", "prepare")
-    ]
-    for model in config.model:
-        for step in KEPT:
-            if data is None:
-                state = "to run (no data yet)"
-            else:
-                state = "cached" if is_kept(step, getattr(keys, step)(config, data, model)) else "to run"
-            lines.append({"step": step, "subject": model, "state": state})
-    lines += [
-        {"step": step, "subject": name, "state": "to run"} for step in ("compare", "register", "promote", "forecast")
-    ]
-    return pd.DataFrame(lines)
+
+    def state(step: str, model: str) -> str:
+        kept = data is not None and is_kept(step, getattr(keys, step)(config, data, model))
+        return "cached" if kept else "to run"
+
+    return pd.DataFrame([{"model": model} | {step: state(step, model) for step in KEPT} for model in config.model])
 
 
 def newest(settings: Settings, config: Config, overrides: Sequence[str]) -> tracking.Run:
@@ -108,14 +101,17 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> Non
 def show_forecast(made: ForecastRef) -> None:
     """The forecast as a table: a row per timestamp, a column per series (the first few)."""
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
-    rows["value"] = [
-        f"{y:,.0f}  [{lo:,.0f} .. {hi:,.0f}]"
-        for y, lo, hi in zip(rows["y_hat"], rows["q0.1"], rows["q0.9"], strict=True)
-    ]
+    rows["value"] = [_cell(*row) for row in rows[["y_hat", "q0.1", "q0.9"]].itertuples(index=False)]
     wide = rows.pivot(index="ds", columns="unique_id", values="value").iloc[:, :4].reset_index()
     console.out.print()
     console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
+    if rows["q0.1"].isna().any():
+        console.line("  without a band: steps or series that the champion was not validated on")
     console.line(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}")
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    return f"{value:,.0f}" if pd.isna(low) else f"{value:,.0f}  [{low:,.0f} .. {high:,.0f}]"
 
 
 def show_tuned(outcome: Outcome) -> None:

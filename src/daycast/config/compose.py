@@ -1,7 +1,7 @@
 """Compose ``conf/`` with Hydra, and check the result.
 
-``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden on
-the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
+``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden
+on the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
 """
 
 from __future__ import annotations

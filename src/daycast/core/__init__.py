@@ -1,0 +1,1 @@
+"""Pure computation on numpy and pandas: no tool, no file, no network."""

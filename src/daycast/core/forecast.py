@@ -122,15 +122,13 @@ def band(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = N
 
     Args:
         forecasts: rows of ``rows``.
-        offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y; steps beyond the last take
-            the last one's.
+        offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y.
         floor: the least value that can exist, or ``None``.
 
-    A series without offsets gets missing quantiles.
+    A series or step without offsets gets missing quantiles: how wide the errors of an iterated forecast are beyond the
+    validated horizon has not been measured, and another step's width would pass for it.
     """
-    last = int(offsets.index.get_level_values("step").max())
-    keys = pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"].clip(upper=last)])
-    spread = offsets.reindex(keys)
+    spread = offsets.reindex(pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"]]))
     levels = {c: forecasts["y_hat"].to_numpy() + spread[c].to_numpy() for c in offsets.columns}
     if floor is not None:
         levels = {c: np.maximum(v, floor) for c, v in levels.items()}

@@ -96,9 +96,7 @@ def save(forecaster: Forecaster, folder: Path) -> None:
 
     blueprint = getattr(forecaster, "blueprint", None)
     if blueprint is None:
-        raise ModelError(
-            "a forecaster made by models.build", type(forecaster).__name__, "make it with models.build"
-        )
+        raise ModelError("a forecaster made by models.build", type(forecaster).__name__, "make it with models.build")
     if folder.exists():
         raise ModelError("a folder that does not exist yet", str(folder), "save to a new folder, or remove this one")
     values, arrays = forecaster.state()

@@ -141,7 +141,7 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Train ``network`` in place on ``parts`` (training, validation); it ends on the CPU, with the best epoch's weights.
+    """Train ``network`` in place on ``parts`` (training, validation); it ends with the best epoch's weights, on a CPU.
 
     Fits in several threads at once don't disturb each other: no random number comes from a generator they share.
 
@@ -166,7 +166,7 @@ def train(
         try:
             loop.fit(module, *loaders)
         except (SystemExit, ValueError) as stop:
-            # Lightning turns an interrupt into exit 1 (or, outside the main thread, a ValueError), and TERM into exit 0.
+            # Lightning makes exit 1 of an interrupt (outside the main thread, a ValueError), and exit 0 of TERM.
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from stop
             if isinstance(stop, SIGTERMException):

@@ -25,8 +25,9 @@ from daycast.models.module import train
 from daycast.models.networks import Network, Sizes
 from daycast.models.recipe import Recipe, Transforms
 
-CHUNK = 4096
-"""Samples forecast at once: bounds the memory (some 100 MB at a lookback of 56), and larger ones are no faster."""
+CHUNK = 1024
+"""Samples forecast at once. More at once is slower: 146 series from 182 origins took 0.9 s at 1024 and 2.0 s at 32768
+(GRU, 32 units, lookback 56, one thread)."""
 
 
 class NeuralForecaster:
@@ -85,6 +86,8 @@ class NeuralForecaster:
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
+
+        Always on the CPU, whatever the network was trained on.
 
         Raises:
             ModelError: not fitted, or fitted on other series or features.

@@ -41,9 +41,7 @@ def leakage(settings: Settings, config: Config, names: Sequence[str]) -> pd.Data
     for i, name in enumerate(names):
         emit("audit", name, i, len(names), f"model {i + 1} of {len(names)}")
         found = core.audit(_maker(config, name), whole, fold.fit_cutoff, cutoffs, fold.horizon, config.seed)
-        lines.append(
-            {"model": name, "passed": found.passed, "compared": found.compared, "finding": found.summary()}
-        )
+        lines.append({"model": name, "passed": found.passed, "compared": found.compared, "finding": found.summary()})
         emit("audit", name, len(names), len(names), "passed" if found.passed else "LEAKS")
     return pd.DataFrame(lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from daycast import models
 from daycast.config import Config
 from daycast.core import backtest as core
@@ -11,6 +13,7 @@ from daycast.steps import keys
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL
 from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, TunedRef
+from daycast.steps.transform import kept
 from daycast.steps.tune import offsets
 
 ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, quantiles, y; raw units
@@ -21,13 +24,13 @@ def backtest(
 ) -> BacktestRef:
     """Rolling-origin forecasts with bands, without refitting; leaves ``rows.parquet``."""
     whole = table(settings, config, data)
-    fold = folds.test.fold()
-    forecaster = models.load(settings.cache("fit", fitted.key) / MODEL)
-    made = core.forecasts(forecaster, whole, fold)
-    made = forecast.band(made, offsets(settings, tuned), config.dataset.floor)
-    rows = core.with_actuals(made, whole)
+
+    def make(into: Path) -> None:
+        forecaster = models.load(settings.cache("fit", fitted.key) / MODEL)
+        made = core.forecasts(forecaster, whole, folds.test.fold())
+        made = forecast.band(made, offsets(settings, tuned), config.dataset.floor)
+        core.with_actuals(made, whole).to_parquet(into / ROWS)
+
     key = keys.backtest(config, data, fitted.model)
-    folder = settings.cache("backtest", key)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(folder / ROWS)
+    kept(settings.cache("backtest", key), make)
     return BacktestRef(model=fitted.model, key=key)

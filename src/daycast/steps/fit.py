@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from daycast import models
 from daycast.config import Config, Recurrent
@@ -12,6 +13,7 @@ from daycast.steps import keys
 from daycast.steps.data import table
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
+from daycast.steps.transform import kept
 from daycast.steps.tune import context, with_parameters
 from daycast.steps.window import load_windows
 
@@ -22,8 +24,6 @@ REPORT = "report.json"  # curves and facts of the fit
 def fit(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
     """Fit and save; leaves the model as JSON and safetensors, and ``report.json``."""
     name = tuned.model
-    key = keys.fit(config, data, name)
-    folder = settings.cache("fit", key)
     model = with_parameters(config.model[name], tuned.parameters)
     seeds = config.tuning.seeds if isinstance(model, Recurrent) else 1
     forecaster = models.build(model, context(config, config.seed), seeds)
@@ -33,8 +33,12 @@ def fit(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tune
     def on_epoch(epoch: int, epochs: int, values: object) -> None:  # noqa: ARG001 - the protocol's third argument
         emit("fit", name, epoch, epochs, f"epoch {epoch} of {epochs}")
 
-    report = forecaster.fit(history, windows, on_epoch)
-    models.save(forecaster, folder / MODEL)
-    facts = {"curves": {k: list(v) for k, v in report.curves.items()}, "facts": dict(report.facts)}
-    (folder / REPORT).write_text(json.dumps(facts, indent=1))
+    def make(into: Path) -> None:
+        report = forecaster.fit(history, windows, on_epoch)
+        models.save(forecaster, into / MODEL)
+        facts = {"curves": {k: list(v) for k, v in report.curves.items()}, "facts": dict(report.facts)}
+        (into / REPORT).write_text(json.dumps(facts, indent=1))
+
+    key = keys.fit(config, data, name)
+    kept(settings.cache("fit", key), make)
     return FittedRef(model=name, key=key, fit_cutoff=folds.test.fit_cutoff)

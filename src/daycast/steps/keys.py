@@ -6,18 +6,26 @@ found), so a dry run can tell what is cached.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from daycast.config import Config, Recurrent
 from daycast.core import content
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and the adapters to tools are left out on purpose.
-MAKING = ("core", "models", "steps/data.py", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
+ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
+MAKING = (*ARRAYS, "models", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
+
+
+def _data(config: Config, data: DataRef) -> list[object]:
+    # The meaning of the frame's columns too: a season's length leaves the bytes of the data as they are.
+    return [data.version, asdict(config.dataset.spec())]
 
 
 def _basis(config: Config, data: DataRef, name: str) -> list[object]:
     model = config.model[name]
     trained = [config.trainer, config.seed] if isinstance(model, Recurrent) else []
-    return [content.code(*MAKING), data.version, config.dataset.covariates, config.dataset.calendar, model, *trained]
+    return [content.code(*MAKING), *_data(config, data), model, *trained]
 
 
 def _folds(config: Config, *fields: str) -> dict[str, object]:
@@ -30,8 +38,7 @@ FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", 
 def arrays(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:
     """Key of one fold's transformed arrays for one recipe."""
     recipe = [model.transforms, model.inputs, model.train_steps]
-    dataset = [config.dataset.covariates, config.dataset.calendar]
-    return content.key("arrays", content.code("core"), data.version, dataset, fold.start, fold.fit_cutoff, recipe)
+    return content.key("arrays", content.code(*ARRAYS), *_data(config, data), fold.start, fold.fit_cutoff, recipe)
 
 
 def starts(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from daycast.adapters import registry, tracking
 from daycast.config import Config, Recurrent
+from daycast.core.frame import Panel
 from daycast.settings import Settings
 from daycast.steps import compare, fit, keys, serving, tune
 from daycast.steps.data import frame, table
@@ -45,9 +49,8 @@ def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tun
     folder.mkdir(parents=True, exist_ok=True)
     told = serving.write(folder / "serving.json", spec, panel.ids, tune.offsets(settings, tuned))
     served = serving.read(model, told)
-    needed = served.forecaster.min_history + EXAMPLE_SEASONS * spec.season_length
     inputs = serving.inputs(frame(settings, data), spec, panel.cutoff, horizon)
-    inputs = inputs[inputs["ds"] >= panel.ds[max(0, len(panel.ds) - needed)]].reset_index(drop=True)
+    inputs = inputs[inputs["ds"] >= _example_start(panel, served.forecaster.min_history)].reset_index(drop=True)
     candidate = registry.Candidate(
         code=CODE,
         files={"forecaster": model, "serving": told},
@@ -64,3 +67,10 @@ def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tun
     name = registry.model_name(data.dataset)
     made = registry.register(settings.tracking_uri, name, children[tuned.model], key, candidate, tags)
     return VersionRef(name=name, version=made.number, model=tuned.model)
+
+
+def _example_start(panel: Panel, min_history: int) -> pd.Timestamp:
+    """As late as the model allows, but early enough that every series, also one closed long ago, has an observation."""
+    needed = min_history + EXAMPLE_SEASONS * panel.spec.season_length
+    since_seen = int(np.isfinite(panel.y[:, ::-1]).argmax(axis=1).max())
+    return panel.ds[max(0, len(panel.ds) - max(needed, since_seen + 1))]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 
-from daycast.adapters import versioning
+from daycast.adapters import tracking, versioning
 from daycast.settings import Settings
+from daycast.steps.data import in_force
+from daycast.steps.record import tracker
+from daycast.steps.reference import DataRef
 
 
-def restore(settings: Settings, pointers: Mapping[str, str]) -> None:
-    """Bring back exactly the raw, validated and prepared files of ``DataVersion.pointers``, and what points to them.
+def restore(settings: Settings, run_id: str) -> DataRef:
+    """Bring back exactly the raw, validated and prepared files of an MLflow run, and what points to them.
 
     Raises:
-        ToolError: some bytes are nowhere (then nothing is changed), or DVC failed.
+        ToolError: there is no such run, or some bytes are nowhere (then nothing is changed), or DVC failed.
     """
-    versioning.restore(settings.root, pointers)
+    pointers = json.loads(tracking.text(tracker(settings), run_id, "data_pointers.json"))
+    return in_force(settings, versioning.restore(settings.root, pointers))

@@ -17,6 +17,8 @@ from daycast.config.dataset import Dataset
 from daycast.errors import ContractError
 from daycast.settings import Settings
 
+FIGURES = ("rows", "exact_duplicates", "series", "timestamps", "first", "last", "gaps")
+
 
 @dataclass(frozen=True)
 class Validated:
@@ -25,16 +27,28 @@ class Validated:
     Attributes:
         dataset: its name.
         raw: version of the raw folder, as DVC records it.
-        file: the JSON report.
-        report: its content.
+        rows: rows of the file, ``exact_duplicates`` (dropped) among them.
+        series, timestamps: how many there are; ``first`` and ``last`` of them, ISO.
+        gaps: timestamps absent inside series.
         ran: whether the stage ran, or this very batch was validated before.
+        file: the JSON report.
+        docs: first page of Great Expectations' Data Docs.
+        report: the report's content.
     """
 
     dataset: str
     raw: str
-    file: Path
-    report: Mapping[str, Any]
+    rows: int
+    exact_duplicates: int
+    series: int
+    timestamps: int
+    first: str
+    last: str
+    gaps: int
     ran: bool
+    file: Path
+    docs: Path
+    report: Mapping[str, Any]
 
 
 def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> Validated:
@@ -57,16 +71,17 @@ def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> 
     section = dataset_only(settings.root, dataset)
     raw = versioning.settle(settings.root, dataset)
     # Data Docs live in the state folder, so they may have gone while DVC knows the report.
-    force = not (docs_folder(settings, dataset) / "index.html").is_file()
+    docs = docs_folder(settings, dataset) / "index.html"
     try:
-        ran = versioning.reproduce(settings.root, f"validate@{dataset}", settings.state, force)
+        ran = versioning.reproduce(settings.root, f"validate@{dataset}", settings.state, force=not docs.is_file())
     except ContractError as error:
         raise _reject(settings, dataset, raw, error) from error
     file = report_file(settings, dataset)
     report = json.loads(file.read_text())
     if section.contract.max_age_days is not None:
         _require_fresh(section, report, as_of or dt.date.today())
-    return Validated(dataset, raw, file, report, ran)
+    figures = {name: report[name] for name in FIGURES}
+    return Validated(dataset=dataset, raw=raw, ran=ran, file=file, docs=docs, report=report, **figures)
 
 
 def run(settings: Settings, dataset: str) -> None:

@@ -19,7 +19,7 @@ STARTS = "starts.npy"
 
 
 def window(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, transformed: TransformRef) -> WindowsRef:
-    """The starts of all folds' windows at the configured lookback; a search makes those of other lookbacks as it goes."""
+    """The starts of all folds' windows at the configured lookback; a search adds those of others as it goes."""
     model = config.model[transformed.model]
     made = []
     if isinstance(model, Recurrent):

@@ -27,6 +27,9 @@ TOLERANCE = 1e-6
 FAULTS = (ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
+LARGEST = 20_000  # rows of an example that is kept beside the model
+
+
 @dataclass(frozen=True)
 class Example:
     """A forecast that the version must give again.
@@ -64,18 +67,25 @@ def write(folder: Path, candidate: Candidate, entry: LoggedModel, run_id: str) -
     from mlflow.models import Model
 
     example = candidate.example
-    _pyfunc().save_model(
-        folder,
-        python_model=candidate.code,
-        artifacts={name: str(path) for name, path in candidate.files.items()},
-        signature=_signature(example),
-        input_example=(example.inputs, {"horizon": example.horizon}),
-        # A local part such as +cpu names a build that no index has.
-        pip_requirements=[f"{p}=={installed(p).partition('+')[0]}" for p in (*ALWAYS, *candidate.libraries)],
-        mlflow_model=Model(
-            artifact_path=entry.artifact_location, run_id=run_id, model_uuid=entry.model_id, model_id=entry.model_id
-        ),
-    )
+    small = len(example.inputs) <= LARGEST
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
+        _pyfunc().save_model(
+            folder,
+            python_model=candidate.code,
+            artifacts={name: str(path) for name, path in candidate.files.items()},
+            signature=_signature(example),
+            # MLflow keeps it as JSON: of a large panel, that would outweigh the model many times.
+            input_example=(example.inputs, {"horizon": example.horizon}) if small else None,
+            # A local part such as +cpu names a build that no index has.
+            pip_requirements=[f"{p}=={installed(p).partition('+')[0]}" for p in (*ALWAYS, *candidate.libraries)],
+            mlflow_model=Model(
+                artifact_path=entry.artifact_location,
+                run_id=run_id,
+                model_uuid=entry.model_id,
+                model_id=entry.model_id,
+            ),
+        )
 
 
 def read(folder: Path) -> PyFuncModel:
@@ -114,7 +124,7 @@ def prove(model: PyFuncModel, example: Example) -> None:
     if not found[rest].reset_index(drop=True).equals(expected[rest].reset_index(drop=True)):
         raise ModelError(f"the same {list(rest)} from the loaded model", "others", fix)
     a, b = found[numbers].to_numpy(dtype=np.float64), expected[numbers].to_numpy(dtype=np.float64)
-    if not np.allclose(a, b, rtol=TOLERANCE, atol=0.0):
+    if not np.allclose(a, b, rtol=TOLERANCE, atol=0.0, equal_nan=True):  # a series without a band has none twice
         worst = float(np.max(np.abs(a - b)))
         raise ModelError("the forecaster's own forecast from the loaded model", f"differences up to {worst:g}", fix)
 

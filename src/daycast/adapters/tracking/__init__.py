@@ -8,6 +8,7 @@ from daycast.adapters.tracking.client import Tracking
 from daycast.adapters.tracking.lookup import Run, children, find, latest, link, text
 from daycast.adapters.tracking.results import Results, Trial
 from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, trials, use_data
+from daycast.adapters.tracking.ui import serve_ui
 
 __all__ = [
     "Results",
@@ -23,6 +24,7 @@ __all__ = [
     "open_run",
     "put",
     "record",
+    "serve_ui",
     "text",
     "trials",
     "use_data",

@@ -80,7 +80,7 @@ def _changed(repo: Any, root: Path, stage: str) -> bool:
 
 
 def _environment(root: Path, state: Path, outcome: Path) -> dict[str, str]:
-    """For DVC and the stage's command: this interpreter as ``python``, the code that DVC watches, where to leave word."""
+    """For DVC and the stage's command: this interpreter as ``python``, and the very code that DVC watches."""
     here = Path(sys.executable).parent
     if not (here / "python").exists():
         raise ToolError(

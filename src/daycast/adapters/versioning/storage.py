@@ -84,17 +84,21 @@ def materialise(root: Path, md5: str) -> Path:
     return using(root, f"find the content {md5}", find)
 
 
-def restore(root: Path, wanted: Mapping[str, str]) -> None:
-    """Bring back exactly the raw, validated and prepared files that ``DataVersion.pointers`` point to.
+def restore(root: Path, wanted: Mapping[str, str]) -> str:
+    """Bring back exactly the files that ``DataVersion.pointers`` point to, and these pointers; the dataset's name.
 
     All bytes are gathered and checked before anything is changed.
 
     Raises:
         ToolError: some bytes are nowhere, or the pointers are not those of one dataset.
     """
-    stages = parse(wanted[LOCK], f"the recorded {LOCK}")["stages"]
-    dataset = next(iter(stages)).partition("@")[2]
+    stages = parse(wanted.get(LOCK, ""), f"the recorded {LOCK}")["stages"]
+    dataset = next(iter(stages), "").partition("@")[2]
     pointer = pointer_file(dataset)
+    if pointer not in wanted:
+        raise ToolError(
+            f"pointers to the files of one dataset: {LOCK} and {pointer}", str(sorted(wanted)), "see the run"
+        )
     entries = {name.partition("@")[0]: entry for name, entry in stages.items()}
     outs = [out for entry in entries.values() for out in entry["outs"]]
     raw = raw_entry(entries, dataset)
@@ -112,6 +116,7 @@ def restore(root: Path, wanted: Mapping[str, str]) -> None:
     wrong = [path for path, md5 in files.items() if not _is(root / path, md5)]
     if wrong:
         raise ToolError(f"the files of {dataset} as recorded", f"other bytes in {', '.join(wrong)}", "restore again")
+    return dataset
 
 
 def revert(root: Path, dataset: str) -> str | None:

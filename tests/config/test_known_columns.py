@@ -1,0 +1,26 @@
+import pytest
+
+from daycast.config import compose
+from daycast.errors import ConfigError
+
+
+def test_regressors_may_be_known_columns_and_fourier_terms_of_the_dataset(root):
+    found = compose(root, ["model=[seasonal_naive,sarima]", "model.sarima.known=[holiday,year_sin1,year_cos3]"])
+    assert found.model["sarima"].known == ("holiday", "year_sin1", "year_cos3")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model.sarima.known=[weather]", "column `weather` is neither in dataset.covariates.known"),
+        ("model.sarima.known=[year_sin4]", "column `year_sin4` is neither .* nor one of its 6 Fourier terms"),
+        ("model.day_type_naive.column=holiday", "`holiday` is no categorical column"),
+        ("model.day_type_naive.column=nowhere", "`nowhere` is no categorical column"),
+        ("model.sarima.order=[7,0,0]", "model.sarima: expected p and q below the dataset's season_length 7"),
+        ("model.sarima.order=[-1,0,0]", "greater than or equal to 0"),
+    ],
+)
+def test_columns_and_orders_that_the_dataset_does_not_allow_are_faults(root, override, told):
+    more = ["model.sarima.seasonal_order=[1,0,0]"] if "order" in override else []
+    with pytest.raises(ConfigError, match=told):
+        compose(root, ["model=[day_type_naive,sarima]", override, *more])
