@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(PY) -m pip install --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test check format lock clean
@@ -14,7 +14,7 @@ demo: $(VENV)/.package ## set everything up and run the whole job on the simulat
 	$(PY) -m daycast run
 
 test: $(VENV)/.tools ## set up what is missing and run the test suite
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 check: $(VENV)/.tools ## lint, format, types, layers: what pre-commit and CI run
 	$(PY) -m ruff check .

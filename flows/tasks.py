@@ -1,22 +1,22 @@
 """Each step as a Prefect task: its retries, its timeout, and the content key its result is kept under.
 
-Tasks take and return references. A kept result is taken only while what it refers to is still there.
+Tasks take and return references.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from prefect import task
+from prefect import State, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.futures import PrefectFuture
-from prefect.results import ResultStore
 
 from daycast import settings
 from daycast.config import Config, compose, dataset_only
+from daycast.errors import DaycastError, ToolError
 from daycast.steps import backtest as backtest_step
 from daycast.steps import compare as compare_step
 from daycast.steps import fit as fit_step
@@ -45,34 +45,9 @@ from daycast.steps.reference import (
     VersionRef,
     WindowsRef,
 )
+from flows.keeping import kept
 
 HOUR = 3600.0
-
-
-def is_kept(step: str, key: str) -> bool:
-    """Whether a step's result is there under its key: Prefect's record of it, and the files it refers to."""
-    return settings.load().cache(step, key).exists() and ResultStore().exists(f"{step}-{key}")
-
-
-def _kept(step: str, key_of: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
-    """Task options: keep the result under its content key, and say so when it is taken from there."""
-
-    def cache_key(_context: Any, given: dict[str, Any]) -> str | None:
-        key = key_of(given)
-        # A record whose files were deleted must not be taken; running again puts the same files back under the key.
-        gone = ResultStore().exists(f"{step}-{key}") and not settings.load().cache(step, key).exists()
-        return None if gone else f"{step}-{key}"
-
-    def tell(_task: Any, run: Any, state: Any) -> None:
-        if state.name == "Cached":
-            progress.emit(step, str(run.name).partition(" ")[2], 1, 1, "unchanged, taken from the cache")
-
-    return {
-        "cache_key_fn": cache_key,
-        "persist_result": True,
-        "result_serializer": "json",
-        "on_completion": [tell],
-    }
 
 
 @contextmanager
@@ -100,8 +75,23 @@ def configured(overrides: list[str]) -> Config:
     return compose(settings.load().root, overrides)
 
 
-# Only ingest touches the world, so only it is worth repeating; wrong input stays wrong.
-@task(task_run_name="ingest {dataset}", retries=2, retry_delay_seconds=[5, 30], timeout_seconds=HOUR)
+def may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether trying again may help: a source or a tool may come back, but what a user has to mend stays as it is."""
+    from daycast.adapters.sources.download import PassingError
+
+    error = state.result(raise_on_failure=False)
+    theirs = not isinstance(error, DaycastError) or isinstance(error, ToolError)
+    return theirs or isinstance(error.__cause__, PassingError)
+
+
+# Only ingest touches the world, so only it is worth repeating.
+@task(
+    task_run_name="ingest {dataset}",
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=may_pass,
+    timeout_seconds=HOUR,
+)
 def ingest(dataset: str, fetch: bool) -> str:
     with _shown("ingest", dataset):
         ingest_step.ingest(settings.load(), dataset, fetch=fetch)
@@ -130,7 +120,7 @@ def split(config: Config, data: DataRef) -> FoldsRef:
 @task(
     task_run_name="transform {name}",
     timeout_seconds=HOUR,
-    **_kept("transform", lambda given: keys.transform(given["config"], given["data"], given["name"])),
+    **kept("transform", lambda given: keys.transform(given["config"], given["data"], given["name"])),
 )
 def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> TransformRef:
     return transform_step.transform(settings.load(), config, data, folds, name)
@@ -139,7 +129,7 @@ def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> Tran
 @task(
     task_run_name="window {arrays.model}",
     timeout_seconds=HOUR,
-    **_kept("window", lambda given: keys.window(given["config"], given["data"], given["arrays"].model)),
+    **kept("window", lambda given: keys.window(given["config"], given["data"], given["arrays"].model)),
 )
 def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef) -> WindowsRef:
     return window_step.window(settings.load(), config, data, folds, arrays)
@@ -148,7 +138,7 @@ def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef)
 @task(
     task_run_name="tune {windows.model}",
     timeout_seconds=24 * HOUR,
-    **_kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
+    **kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
 )
 def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) -> TunedRef:
     with _shown("tune", windows.model):
@@ -158,7 +148,7 @@ def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) ->
 @task(
     task_run_name="fit {tuned.model}",
     timeout_seconds=24 * HOUR,
-    **_kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
+    **kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
 )
 def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
     with _shown("fit", tuned.model):
@@ -168,7 +158,7 @@ def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> Fitt
 @task(
     task_run_name="backtest {fitted.model}",
     timeout_seconds=24 * HOUR,
-    **_kept("backtest", lambda given: keys.backtest(given["config"], given["data"], given["fitted"].model)),
+    **kept("backtest", lambda given: keys.backtest(given["config"], given["data"], given["fitted"].model)),
 )
 def backtest(config: Config, data: DataRef, folds: FoldsRef, fitted: FittedRef, tuned: TunedRef) -> BacktestRef:
     with _shown("backtest", fitted.model):
@@ -199,7 +189,7 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
 @task(
     task_run_name="record {tuned.model}",
     timeout_seconds=HOUR,
-    **_kept("record", lambda given: keys.record(given["run"], given["tested"].key)),
+    **kept("record", lambda given: keys.record(given["run"], given["tested"].key)),
 )
 def record_model(
     config: Config,

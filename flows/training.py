@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from daycast.steps.reference import Outcome
 from flows import tasks
@@ -12,7 +13,12 @@ from flows import tasks
 Last = Literal["tune", "backtest", "forecast"]
 
 
-@flow(name="training", flow_run_name="training {overrides}")
+def run_name() -> str:
+    """``training`` and the overrides, as they stand on the command line."""
+    return " ".join(["training", *flow_run.parameters["overrides"]])
+
+
+@flow(name="training", flow_run_name=run_name)
 def training(overrides: list[str], fetch: bool = False, last: Last = "forecast") -> Outcome:
     """Run every step up to ``last``; finished work is taken from where it lies.
 

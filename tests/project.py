@@ -1,4 +1,4 @@
-"""A scratch project on tiny data, in which the real path is run: real DVC, Prefect, Optuna and MLflow, nothing faked."""
+"""A scratch project on tiny data, in which the real path is run: DVC, Prefect, Optuna and MLflow, nothing faked."""
 
 from __future__ import annotations
 
@@ -199,9 +199,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project,
     settings = lay_out(tmp_path_factory.mktemp("a project") / "of its own")
     with environment(settings), prefect_server(settings):
         project = Project(settings)
-        import time; t=time.time()
-        def tell(e): print(f"{time.time()-t:6.1f} {time.process_time():6.1f} {e.step} {e.subject} {e.note}")
-        with progress.listening(project.events.append), progress.listening(tell):
+        with progress.listening(project.events.append):
             yield project, project.train()
 
 

@@ -20,6 +20,8 @@ from daycast.config import Dataset, dataset_only
 from daycast.core import batch
 from daycast.errors import ToolError
 
+pytestmark = pytest.mark.xdist_group("expectations")  # what is made once is made in one process
+
 FIRST = dt.date(2018, 12, 20)  # a Thursday; Christmas and New Year's Day lie ahead
 HEADER = "service_date,day_type,bus,rail,total_rides"
 LONG_HEADER = "date,station,line,rides"

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from daycast.adapters.search import Objective, search, study_figures
+from daycast.adapters.search import Objective, importances, search
 from daycast.config import Tuning
 from daycast.config.models import Choice, FloatRange, IntRange
 
@@ -108,8 +108,16 @@ def test_an_error_in_the_objective_is_not_swallowed(url):
         search(url, "s", Objective(evaluate, SPACE, {"x": 1.0, "n": 1}), tuning(), seed=1)
 
 
-def test_study_figures_are_pictures(url, tmp_path):
-    search(url, "s", Objective(parabola, SPACE, {"x": 4.0, "n": 9}), tuning(), seed=1)
-    files = study_figures(url, "s", tmp_path / "figures")
-    assert [f.name for f in files] == ["tuning_history.png", "tuning_importance.png"]
-    assert all(f.read_bytes().startswith(b"\x89PNG") and f.stat().st_size > 5000 for f in files)
+def test_importances_name_the_parameter_that_matters(url):
+    space = {"x": SPACE["x"], "idle": FloatRange(kind="float", low=0, high=1)}
+    objective = Objective(lambda parameters, *_: parameters["x"] ** 2, space, {"x": 4.0, "idle": 0.5})
+    search(url, "s", objective, tuning(n_trials=20, n_startup_trials=20), seed=1)
+    shares = importances(url, "s")
+    assert list(shares) == ["x", "idle"]
+    assert shares["x"] > 0.8
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_importances_of_too_few_trials_are_not_guessed(url):
+    search(url, "s", Objective(parabola, SPACE, {"x": 4.0, "n": 9}), tuning(n_trials=3), seed=1)
+    assert importances(url, "s") == {}

@@ -24,6 +24,8 @@ from daycast.steps import prepare, validate
 from daycast.steps.ingest import ingest
 from daycast.steps.restore import restore
 
+pytestmark = pytest.mark.xdist_group("data steps")  # what is made once is made in one process
+
 SHIPPED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "dvc.yaml", "conf", "src")
 
 # Python runs a module of this name at its start: it writes down what of daycast the process has imported at its end.

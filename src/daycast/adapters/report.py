@@ -104,6 +104,43 @@ def curves(values: Mapping[str, Sequence[float]], title: str, file: Path) -> Pat
     return file
 
 
+def tuning_history(trials: Sequence[tuple[int, float | None]], metric: str, title: str, file: Path) -> Path:
+    """Value by trial with the best so far; pruned and failed trials, which have none, as ticks below.
+
+    Args:
+        trials: (number from 0, value or ``None``) in the order they ran.
+    """
+    values = [(number + 1, value) for number, value in trials if value is not None]
+    with _figure(file) as (ax,):
+        numbers, found = [n for n, _ in values], [v for _, v in values]
+        ax.plot(numbers, found, marker="o", linestyle="none", color=GREY, label="finished trial")
+        ax.step(numbers, np.minimum.accumulate(found), where="post", color=BLUE, label="best so far")
+        without = [number + 1 for number, value in trials if value is None]
+        if without:
+            ax.plot(
+                without, [ax.get_ylim()[0]] * len(without), marker="|", linestyle="none", color=ORANGE, label="pruned"
+            )
+        ax.set_xlabel("trial")
+        ax.set_ylabel(f"{metric} on the validation folds")
+        ax.set_title(title, loc="left", fontsize=11)
+        if max(found) >= 1000:
+            _thousands(ax)
+        ax.legend(frameon=False)
+    return file
+
+
+def importances(shares: Mapping[str, float], title: str, file: Path) -> Path:
+    """A bar per hyperparameter: its share in the variance of the value."""
+    with _figure(file, height=0.9 + 0.45 * len(shares)) as (ax,):
+        names = list(shares)[::-1]
+        bars = ax.barh(names, [shares[name] for name in names], color=BLUE)
+        ax.bar_label(bars, fmt=lambda v: f" {v:.0%}", fontsize=9)
+        ax.set_xlabel("share in the variance of the value")
+        ax.set_title(title, loc="left", fontsize=11)
+        ax.margins(x=0.1)
+    return file
+
+
 def leaderboard(board: pd.DataFrame, metric: str, winner: str, title: str, file: Path) -> Path:
     """A bar per model, best on top, the winner in colour."""
     with _figure(file, height=0.8 + 0.45 * len(board)) as (ax,):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,9 +19,6 @@ Report = Callable[[int, float], None]
 """Called with (step, value so far, lower is better); raises ``TrialPruned`` when the trial is not worth going on."""
 
 
-_PYPLOT = threading.Lock()  # Optuna draws on matplotlib's global figure, and runs are logged from several threads
-
-
 @dataclass(frozen=True)
 class TrialRecord:
     """One trial: its number from 0, ``complete``, ``pruned`` or ``failed``, its parameters, value and curve by step."""
@@ -36,7 +32,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found: the best trial, and all of them."""
+    """What a search found: the best trial, and all that ended."""
 
     best: TrialRecord
     trials: tuple[TrialRecord, ...]
@@ -77,8 +73,8 @@ def search(
         Whatever ``evaluate`` raises, except ``TrialPruned``.
     """
     study = _study(url, study_name, tuning, seed)
-    if not study.trials:
-        study.enqueue_trial(dict(objective.start), skip_if_exists=True)
+    if all(t.state.name == "FAIL" for t in study.trials):  # also where the first one failed and was mended since
+        study.enqueue_trial(dict(objective.start))
 
     def evaluate(trial: optuna.Trial) -> float:
         import optuna
@@ -102,43 +98,19 @@ def search(
     tell()
     if missing > 0:
         study.optimize(evaluate, n_trials=missing, timeout=tuning.timeout_s, callbacks=[tell])
-    return SearchResult(_record(study.best_trial), tuple(_record(t) for t in study.get_trials(deepcopy=False)))
+    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]  # a killed one runs on paper
+    return SearchResult(_record(study.best_trial), tuple(_record(t) for t in ended))
 
 
-def trials(url: str, study_name: str) -> tuple[TrialRecord, ...]:
-    """All trials of a study."""
+def importances(url: str, study_name: str) -> dict[str, float]:
+    """Share of each parameter in the variance of the value (fANOVA), largest first; empty where it can't be told."""
     import optuna
 
     study = optuna.load_study(study_name=study_name, storage=_storage(url))
-    return tuple(_record(t) for t in study.get_trials(deepcopy=False))
-
-
-def study_figures(url: str, study_name: str, folder: Path) -> list[Path]:
-    """Write the optimisation history and, with enough finished trials, the parameters' importance as PNG files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import optuna
-    from matplotlib import pyplot
-
-    study = optuna.load_study(study_name=study_name, storage=_storage(url))
-    complete = [t for t in study.trials if t.state.name == "COMPLETE"]
-    draw = optuna.visualization.matplotlib
-    drawings: dict[str, Callable[..., Any]] = {"tuning_history": draw.plot_optimization_history}
-    if len(complete) >= 4 and len({t.value for t in complete}) > 1:
-        drawings["tuning_importance"] = draw.plot_param_importances
-    files = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in drawings.items():
-        with _PYPLOT, warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            figure = picture(study).figure
-            figure.set_size_inches(8, 4.5)
-            figure.tight_layout()
-            files.append(folder / f"{name}.png")
-            figure.savefig(files[-1], dpi=110)
-            pyplot.close(figure)
-    return files
+    complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    if len(complete) < 4 or len({t.value for t in complete}) < 2:
+        return {}
+    return dict(optuna.importance.get_param_importances(study))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:

@@ -29,7 +29,7 @@ def plan(settings: Settings, config: Config) -> pd.DataFrame:
 
     The data steps are DVC's to skip, and what follows the backtests takes seconds and is idempotent.
     """
-    from flows.tasks import is_kept
+    from flows.keeping import is_kept
 
     try:
         data = in_force(settings, config.dataset.name)

@@ -35,7 +35,7 @@ def forecast(
     """
     champion = registry.load(settings.tracking_uri, registry.model_name(dataset.name), "champion")
     tags = champion.version.tags
-    steps = horizon or int(tags["daycast.horizon"])
+    steps = int(tags["daycast.horizon"]) if horizon is None else horizon
     canonical = frame(settings, data)
     cutoff = _cutoff(canonical, as_of)
     inputs = serving.inputs(canonical, dataset.spec(), cutoff, steps)

@@ -13,14 +13,15 @@ from typing import Literal
 import pandas as pd
 import yaml
 
-from daycast.adapters import report, search, tracking, versioning
-from daycast.config import Config, config_hash
+from daycast.adapters import report, tracking, versioning
+from daycast.config import Config, Recurrent, config_hash
 from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps import compare, fit, keys
+from daycast.steps import compare, fit, keys, tune
 from daycast.steps.data import frame, table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
+from daycast.steps.transform import state_file
 
 FEW = 5  # series up to which each has metrics of its own; more are a table
 
@@ -75,7 +76,7 @@ def record_model(
     where, name = tracker(settings), tested.model
     tags = {"daycast.model": name, "daycast.fit_cutoff": fitted.fit_cutoff, **run.lineage.tags()}
     child = tracking.child(where, run.run_id, tested.key, name, tags, {})
-    figures = settings.cache("record", tested.key)
+    figures = settings.cache("record", keys.record(run, tested.key))
     rows = compare.rows(settings, tested)
     chosen = config.backtest.series
     scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
@@ -89,6 +90,9 @@ def record_model(
     if 1 < len(scores.by_series) <= FEW:
         for line in scores.by_series.to_dict("records"):
             values |= {f"{line['unique_id']}.{m}": line[m] for m in ("mae", "mase") if m in line}
+    artifacts = pictures | {"model": settings.cache("fit", fitted.key) / fit.MODEL}
+    if isinstance(model := tune.with_parameters(config.model[name], tuned.parameters), Recurrent):
+        artifacts["transform.json"] = state_file(settings, config, data, folds.test, model)
     tracking.record(
         where,
         child,
@@ -97,13 +101,12 @@ def record_model(
             metrics=values,
             curves=fitting["curves"],
             by_step={m: dict(zip(scores.by_step["step"], scores.by_step[m], strict=True)) for m in ("mae", "mase")},
-            artifacts=pictures | {"model": settings.cache("fit", fitted.key) / fit.MODEL},
+            artifacts=artifacts,
             tables={"scores_by_series": scores.by_series, "scores_by_step": scores.by_step},
         ),
     )
     if tuned.study is not None:
-        found = search.trials(settings.studies_url, tuned.study)
-        tracking.trials(where, child, found, f"validation_{config.backtest.metric}")
+        tracking.trials(where, child, tune.trials(settings, tuned), f"validation_{config.backtest.metric}")
     tracking.use_data(where, [child], data.dataset, data.version, _source(settings, data))
     tracking.close_run(where, child)
     return child
@@ -152,7 +155,12 @@ def _pictures(
         report.residual_autocorrelation(rows, f"{title}: residuals", folder / "residual_autocorrelation.png"),
     ]
     if tuned.study is not None:
-        files += search.study_figures(settings.studies_url, tuned.study, folder)
+        found, told = tune.trials(settings, tuned), f"{tuned.model}: search"
+        history = folder / "tuning_history.png"
+        files.append(report.tuning_history([(t.number, t.value) for t in found], config.backtest.metric, told, history))
+        shares = json.loads((settings.cache("tune", tuned.key) / tune.IMPORTANCES).read_text())
+        if shares:
+            files.append(report.importances(shares, told, folder / "tuning_importance.png"))
     return {f"plots/{file.name}": file for file in files}
 
 

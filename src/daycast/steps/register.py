@@ -11,6 +11,7 @@ import pandas as pd
 from daycast.adapters import registry, tracking
 from daycast.config import Config, Recurrent
 from daycast.core.frame import Panel
+from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, fit, keys, serving, tune
 from daycast.steps.data import frame, table
@@ -25,17 +26,24 @@ EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 def register(
     settings: Settings, config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]
 ) -> VersionRef:
-    """Register the winner and, where the gate refused it, the leading candidate too; the winner's version.
+    """Register the winner, and the leading candidate (no naive baseline) whether it won or not; the winner's version.
 
-    A version is uploaded, loaded back and compared with the forecaster before it exists. The leader becomes challenger.
+    A version is uploaded, loaded back and compared with the forecaster before it exists. The candidate becomes
+    challenger.
+
+    Raises:
+        ModelError: a version does not forecast as its forecaster did.
+        ToolError: a model's run is not in MLflow any more.
     """
     ranked, decision = compare.read(settings, board)
-    leader = str(ranked["model"].iloc[0])
+    candidates = [name for name in ranked["model"] if name not in compare.baselines(config)][:1]
     searched = {t.model: t for t in tuned}
     versions = {
-        name: _version(settings, config, data, run, searched[name]) for name in dict.fromkeys([leader, decision.winner])
+        name: _version(settings, config, data, run, searched[name])
+        for name in dict.fromkeys([*candidates, decision.winner])
     }
-    registry.set_alias(settings.tracking_uri, versions[leader].name, "challenger", versions[leader].version)
+    for name in candidates:
+        registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
     told = {name: v.model_dump() for name, v in versions.items()}
     tracking.put(tracker(settings), run.run_id, {VERSIONS: json.dumps(told, indent=1)})
     return versions[decision.winner]
@@ -57,7 +65,13 @@ def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tun
         example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
         libraries=("torch",) if isinstance(config.model[tuned.model], Recurrent) else (),
     )
-    children = {c.name: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
+    children = {c.tags["daycast.model"]: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
+    if tuned.model not in children:
+        raise ToolError(
+            f"the run of {tuned.model} inside run {run.run_id} of MLflow",
+            "none: it was deleted",
+            f"restore it in MLflow, or delete {settings.cache('record', '')} and run again",
+        )
     tags = {
         **run.lineage.tags(),
         "daycast.model": tuned.model,

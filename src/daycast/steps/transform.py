@@ -55,6 +55,12 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
     return Arrays(*mapped, json.loads((folder / STATE).read_text())["targets"])
 
 
+def state_file(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Path:
+    """The state of the transform fitted on one fold, as JSON: ``targets`` and ``transform`` (``Fitted.to_json``)."""
+    arrays(settings, config, data, fold, model)
+    return settings.cache("transform", keys.arrays(config, data, fold, model)) / STATE
+
+
 def kept(folder: Path, make: Callable[[Path], object]) -> None:
     """Fill a folder whose name tells its content, whole or not at all; of two processes at once either may be first."""
     if folder.exists():

@@ -7,8 +7,10 @@ raw-unit residuals of rows that no fit has seen, from which the bands of its for
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from daycast.config import Config, Model, Recurrent
 from daycast.core import backtest, metrics, split
 from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
+from daycast.errors import ModelError
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import table
@@ -27,11 +30,18 @@ from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
 from daycast.steps.window import load_windows
 
-OFFSETS = "offsets.parquet"
+OFFSETS, TRIALS, IMPORTANCES = "offsets.parquet", "trials.json", "importances.json"
 
 
 def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TunedRef:
-    """Search, or score as configured; leaves ``offsets.parquet`` (raw-unit residual quantiles by series and step)."""
+    """Search, or score as configured.
+
+    Leaves ``offsets.parquet`` (raw-unit residual quantiles by series and step), ``trials.json`` and
+    ``importances.json``.
+
+    Raises:
+        ModelError: the metric has no value on the validation folds.
+    """
     key = keys.tune(config, data, name)
     folder = settings.cache("tune", key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,25 +54,34 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
             search.Objective(scorer.trial, model.search, {field: getattr(model, field) for field in model.search}),
             config.tuning,
             config.seed,
-            on_trial=lambda done, total, best: emit("tune", name, done, total, f"trial {done} of {total}{_best(best)}"),
+            on_trial=scorer.on_trial,
         )
-        trials, best = found.trials, found.best
+        made, best = found.trials, found.best
+        shares = search.importances(settings.studies_url, study)
     else:
         value = scorer.trial({}, lambda *_: None, 0)
         study, best = None, search.TrialRecord(0, "complete", {}, value)
-        trials = (best,)
-    rows = pd.read_parquet(_rows_of(folder, best.number))
-    backtest.residual_offsets(rows).to_parquet(folder / OFFSETS)
-    (folder / "best.json").write_text(json.dumps({"parameters": best.parameters, "value": best.value}, indent=1))
+        made, shares = (best,), {}
+    if not _rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
+        scorer.trial(best.parameters, lambda *_: None, best.number)
+    backtest.residual_offsets(pd.read_parquet(_rows_of(folder, best.number))).to_parquet(folder / OFFSETS)
+    (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
+    (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
     return TunedRef(
         model=name,
         key=key,
         study=study,
         parameters=best.parameters,
         value=float(best.value or 0.0),
-        n_trials=len(trials),
-        n_pruned=sum(t.state == "pruned" for t in trials),
+        n_trials=sum(t.state != "failed" for t in made),
+        n_pruned=sum(t.state == "pruned" for t in made),
     )
+
+
+def trials(settings: Settings, tuned: TunedRef) -> list[search.TrialRecord]:
+    """All trials of a search, also of one whose study is not at hand any more; of no search, one as configured."""
+    told = json.loads((settings.cache("tune", tuned.key) / TRIALS).read_text())
+    return [search.TrialRecord(**{**t, "curve": {int(step): v for step, v in t["curve"].items()}}) for t in told]
 
 
 def offsets(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
@@ -97,19 +116,30 @@ class _Scorer:
         self.settings, self.config, self.data, self.folds = settings, config, data, folds
         self.name, self.folder = name, folder
         self.table: Table = table(settings, config, data)
+        self.finished = 0
+
+    def on_trial(self, finished: int, total: int, best: float | None) -> None:
+        self.finished = finished
+        emit("tune", self.name, finished, total, f"trial {finished} of {total}{_best(best)}")
 
     def trial(self, parameters: dict[str, Any], report: search.Report, number: int) -> float:
         model = with_parameters(self.config.model[self.name], parameters)
         made, values = [], []
         for k, ref in enumerate(self.folds.validation):
-            rows = self._fold(model, ref, self._on_epoch(report, number, k))
+            rows = self._fold(model, ref, self._on_epoch(report, k))
             made.append(rows)
             history = split.history(self.table, ref.fold())
             scales = metrics.scales(history, self.config.dataset.season_length)
             chosen = self.config.backtest.series
             scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
             scores = metrics.score(scored, dict(zip(history.ids, scales, strict=True)))
-            values.append(scores.overall[self.config.backtest.metric])
+            values.append(scores.overall[metric := self.config.backtest.metric])
+            if not math.isfinite(values[-1]):
+                raise ModelError(
+                    f"a value of {metric} on {ref.name}",
+                    f"{values[-1]}: no series has a scale there, or none of its targets counts",
+                    "set backtest.metric to another one, such as mae, or move the folds",
+                )
         target = _rows_of(self.folder, number)
         part = target.with_suffix(f".{os.getpid()}.part")
         pd.concat(made).to_parquet(part)
@@ -123,14 +153,13 @@ class _Scorer:
         forecaster.fit(split.history(self.table, fold), windows, on_epoch)
         return backtest.with_actuals(backtest.forecasts(forecaster, self.table, fold), self.table)
 
-    def _on_epoch(self, report: search.Report, number: int, k: int) -> OnEpoch:
+    def _on_epoch(self, report: search.Report, k: int) -> OnEpoch:
         n, total = len(self.folds.validation), self.config.trainer.max_epochs
+        trials = max(self.config.tuning.n_trials, 1)  # 0: the configured values, once
 
         def on_epoch(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
-            note = (
-                f"trial {number + 1} of {self.config.tuning.n_trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
-            )
-            emit("tune", self.name, number * n + k, self.config.tuning.n_trials * n, note)
+            note = f"trial {self.finished + 1} of {trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
+            emit("tune", self.name, self.finished * n + k, trials * n, note)
             # Folds lie behind each other on the axis of the curve, so only like is compared with like.
             report(k * total + epoch, float(values["val_loss"]))
 

@@ -76,7 +76,7 @@ def _found(rule: Rule, found: Mapping[str, Any], count: int, frame: pd.DataFrame
         return "; ".join(parts) or "all of them"
     if "observed_value" in found:
         return str(found["observed_value"])
-    return f"{count} of {len(frame)} rows differ" if count else "all rows"
+    return f"{count} of {len(frame)} rows break it" if count else "all rows"
 
 
 def _plain(value: Any) -> Any:

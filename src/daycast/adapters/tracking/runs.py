@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 800  # metrics in one request; with 100 parameters and some tags below MLflow's limit of 1000
+OWN = (KEY, RECORDED)  # tags that mean the one run that carries them
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _FIND_OR_CREATE = threading.Lock()  # tags are not unique in MLflow: two threads must not both find nothing, then create
 
@@ -83,6 +84,7 @@ def put(
 def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str, most: int = 100) -> int:
     """Make a run inside ``run_id`` for each trial that has none yet, in three requests each.
 
+    It carries that run's tags too, lineage among them, so that a trial can be found and explained by itself.
     The value is logged as ``metric``, the curve as ``<metric>_by_epoch``; a pruned trial shows as killed.
 
     Args:
@@ -93,7 +95,9 @@ def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str,
     """
     ranked = sorted(found, key=lambda t: (t.value is None, t.value or 0.0, t.number))[:most]
     with connected(tracking) as client:
-        at = client.get_run(run_id).info.experiment_id
+        model = client.get_run(run_id)
+        at = model.info.experiment_id
+        inherited = {n: v for n, v in model.data.tags.items() if n.startswith("daycast.") and n not in OWN}
         known = {r.data.tags[TRIAL]: r for r in search(client, at, {PARENT: run_id, KIND: "trial"})}
         made = 0
         for trial in sorted(ranked, key=lambda t: t.number):
@@ -101,7 +105,8 @@ def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str,
             if run is not None and run.info.status != "RUNNING":  # a running one was cut off half written
                 continue
             if run is None:
-                tags = {PARENT: run_id, KIND: "trial", TRIAL: str(trial.number), "daycast.state": trial.state}
+                own = {PARENT: run_id, KIND: "trial", TRIAL: str(trial.number), "daycast.state": trial.state}
+                tags = inherited | own
                 run = client.create_run(at, tags=tags, run_name=f"trial-{trial.number}")
             values = points(metric, {} if trial.value is None else {0: trial.value}, run.info.start_time)
             values += points(f"{metric}_by_epoch", trial.curve, run.info.start_time)
