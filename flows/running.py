@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from prefect import Flow
@@ -29,4 +32,24 @@ def start(flow: Flow[..., Any], runner: Runner, **parameters: Any) -> Any:
         return chosen(**parameters)
     # The heartbeat thread costs each run a second of waiting, and without a server nobody listens to it.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        _serve()
         return chosen(**parameters)
+
+
+def _serve() -> None:
+    """Start the embedded server, which the flow would start itself, out of reach of Ctrl-C.
+
+    A terminal sends Ctrl-C to every process of the job, and without its server the flow could not tell how it ended.
+    A process inherits the signals that are blocked in the thread which starts it; this thread goes on hearing them.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+
+    def begin() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        SubprocessASGIServer().start()
+
+    starter = ThreadPoolExecutor(1)
+    try:
+        starter.submit(copy_context().run, begin).result()
+    finally:
+        starter.shutdown(wait=False)

@@ -59,24 +59,34 @@ def find_root(start: Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    for folder in (start, *start.parents):
-        if (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file():
-            return folder
-    raise ConfigError(
-        "a daycast project: a folder with dvc.yaml and conf/config.yaml, here or above",
-        str(start),
-        "change into your clone of daycast, or set DAYCAST_ROOT to it",
-    )
+    found = next((folder for folder in (start, *start.parents) if _is_project(folder)), None)
+    if found is None:
+        raise ConfigError(
+            "a daycast project: a folder with dvc.yaml and conf/config.yaml, here or above",
+            str(start),
+            "change into your clone of daycast, or set DAYCAST_ROOT to it",
+        )
+    return found
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "dvc.yaml").is_file() and (folder / "conf" / "config.yaml").is_file()
 
 
 def load() -> Settings:
     """Read the environment. Nothing is created or changed.
 
     Raises:
-        ConfigError: no project folder was found.
+        ConfigError: no project folder was found, or the named one is none.
     """
     env = os.environ
     root = Path(env["DAYCAST_ROOT"]).resolve() if env.get("DAYCAST_ROOT") else find_root(Path.cwd().resolve())
+    if not _is_project(root):
+        raise ConfigError(
+            "DAYCAST_ROOT to be a daycast project: a folder with dvc.yaml and conf/config.yaml",
+            str(root),
+            "set it to your clone of daycast, or unset it and change into the clone",
+        )
     state = Path(env.get("DAYCAST_STATE") or root / ".daycast").resolve()
     return Settings(
         root=root,

@@ -110,6 +110,8 @@ def tuning_history(trials: Sequence[tuple[int, float | None]], metric: str, titl
     Args:
         trials: (number from 0, value or ``None``) in the order they ran.
     """
+    from matplotlib.ticker import MaxNLocator
+
     values = [(number + 1, value) for number, value in trials if value is not None]
     with _figure(file) as (ax,):
         numbers, found = [n for n, _ in values], [v for _, v in values]
@@ -120,6 +122,7 @@ def tuning_history(trials: Sequence[tuple[int, float | None]], metric: str, titl
             ax.plot(
                 without, [ax.get_ylim()[0]] * len(without), marker="|", linestyle="none", color=ORANGE, label="pruned"
             )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("trial")
         ax.set_ylabel(f"{metric} on the validation folds")
         ax.set_title(title, loc="left", fontsize=11)

@@ -135,7 +135,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 def _study(url: str, name: str, tuning: Tuning, seed: int) -> optuna.Study:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error that ends a trial is raised, and told once
     storage = _storage(url)
     study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
     # A resumed process with the same seed would repeat its earlier draws, so the seed moves with the finished trials.

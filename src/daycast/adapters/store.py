@@ -76,11 +76,7 @@ def opened(url: str) -> Iterator[Engine]:
     Raises:
         ToolError: the database can't be reached or written.
     """
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": 60})
-    else:
-        engine = create_engine(url, pool_pre_ping=True)
+    engine = _engine(url)
     try:
         metadata.create_all(engine)
         yield engine
@@ -92,6 +88,20 @@ def opened(url: str) -> Iterator[Engine]:
         ) from error
     finally:
         engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            return create_engine(url, connect_args={"timeout": 60})
+        return create_engine(url, pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError) as error:
+        raise ToolError(
+            "the URL of a forecast store, such as postgresql+psycopg2://user:password@host/database",
+            f"one that SQLAlchemy can't use ({type(error).__name__})",
+            "correct DAYCAST_STORE_URL; PostgreSQL needs `pip install 'daycast[postgres]'`",
+        ) from error
 
 
 def _insert_new(engine: Engine, target: Table, records: list[dict[str, Any]], keys: list[str]) -> int:
@@ -126,7 +136,8 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
             "ds": pd.Timestamp(row["ds"]).to_pydatetime(),
             "step": int(row["step"]),
             "y_hat": float(row["y_hat"]),
-            "quantiles": {level[1:]: float(row[level]) for level in levels},
+            # A step that was not validated has no quantiles, and JSON has no NaN.
+            "quantiles": {level[1:]: float(row[level]) for level in levels if pd.notna(row[level])},
             "model": name,
             "model_version": version,
             "data_version": lineage.data_version,

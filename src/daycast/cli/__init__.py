@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
+import warnings
 
 import typer
 
-from daycast.cli import data, inspect, pipeline
-from daycast.errors import ConfigError, DaycastError
+from daycast.cli import data, inspect, interrupt, pipeline
+from daycast.errors import DaycastError
 
 HELP = """
 Forecasts of seasonal demand that a team can leave unattended: from a file to a champion's daily forecast.
@@ -16,14 +18,20 @@ One grammar everywhere: `group=choice` and `section.key=value` choose configurat
 `--flags` belong to the command.
 """
 EXIT_CODES = """
-Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data · 4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) · 130 interrupted
+Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data ·
+4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) · 130 interrupted
 """
 
 
 def application() -> typer.Typer:
     """The commands, put together."""
     app = typer.Typer(
-        name="daycast", help=HELP, epilog=EXIT_CODES, rich_markup_mode="markdown", no_args_is_help=True, pretty_exceptions_enable=False
+        name="daycast",
+        help=HELP,
+        epilog=EXIT_CODES,
+        rich_markup_mode="markdown",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
     )
     for command in (pipeline.run, data.ingest, data.validate, data.prepare, pipeline.tune, pipeline.backtest):
         app.command()(command)
@@ -44,21 +52,15 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Entry point: a user's mistake ends in a message and its exit code, a defect of ours in a trace."""
-    import click
-
+    if not sys.warnoptions and "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # of libraries, to those who program with them
     try:
-        application()(standalone_mode=False)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ConfigError.exit_code)
+        with interrupt.handled():
+            application()()
     except DaycastError as error:
         if "--debug" in sys.argv:
-            raise
-        typer.secho(f"daycast: {type(error).__name__}", fg="red", bold=True, err=True)
-        typer.echo(str(error), err=True)
+            traceback.print_exc()
+        else:
+            typer.secho(f"daycast: {type(error).__name__}", fg="red", bold=True, err=True)
+            typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("\ndaycast: interrupted; the same command goes on where this one stopped", err=True)
-        sys.exit(130)

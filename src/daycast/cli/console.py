@@ -1,69 +1,33 @@
-"""What people see: progress, tables, errors. Machines get ``--json``."""
+"""What people see: tables, lines, progress. Machines get ``--json``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from daycast.steps.progress import Event, listening
+from daycast.cli.progress import shown
 
 WIDE = 140  # columns where there is no terminal to ask
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
+# Without markup: `model=[gru]` or a path with brackets must come out as it is.
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, markup=False, width=None if sys.stderr.isatty() else WIDE)
 
 
-@contextmanager
-def progress(quiet: bool) -> Iterator[None]:
-    """Show the steps' events until the block ends: bars on a terminal, a line per step elsewhere."""
-    if quiet:
-        yield
-    elif err.is_terminal:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description:<32}"),
-            BarColumn(24),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, TimeElapsedColumn(), console=err) as bars, listening(_Bars(bars)):
-            yield
-    else:
-        with listening(_Lines()):
-            yield
+def progress(quiet: bool) -> AbstractContextManager[None]:
+    """Show the steps' events on standard error until the block ends."""
+    return shown(err, quiet)
 
 
-class _Bars:
-    """One bar per (step, subject), made at its first event."""
-
-    def __init__(self, bars: Progress) -> None:
-        self.bars, self.tasks = bars, {}
-
-    def __call__(self, event: Event) -> None:
-        name = (event.step, event.subject)
-        if name not in self.tasks:
-            self.tasks[name] = self.bars.add_task(f"{event.step} {event.subject}", total=None, note="")
-        self.bars.update(self.tasks[name], completed=event.done, total=event.total or None, note=event.note)
-
-
-class _Lines:
-    """A line at most per tenth of a step, so that a log stays readable."""
-
-    def __init__(self) -> None:
-        self.told: dict[tuple[str, str], int] = {}
-
-    def __call__(self, event: Event) -> None:
-        name, share = (event.step, event.subject), 10 * event.done // event.total if event.total else 0
-        if self.told.get(name) != share:
-            self.told[name] = share
-            err.print(f"{event.step} {event.subject}: {event.note}", soft_wrap=True)
+def heading(text: str) -> None:
+    """Print a line in bold, with an empty one before it."""
+    out.print(f"\n{text}", style="bold", soft_wrap=True)
 
 
 def line(text: str) -> None:
@@ -73,13 +37,13 @@ def line(text: str) -> None:
 
 def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     """Print a frame; figures right-aligned, thousands apart."""
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[column])
-        shown.add_column(str(column), justify="right" if numeric else "left", no_wrap=not numeric)
+        grid.add_column(str(column), justify="right" if numeric else "left", no_wrap=not numeric)
     for row in frame.itertuples(index=False):
-        shown.add_row(*(_cell(value, digits) for value in row))
-    out.print(shown)
+        grid.add_row(*(_cell(value, digits) for value in row))
+    out.print(grid)
 
 
 def _cell(value: Any, digits: int) -> str:
@@ -91,20 +55,23 @@ def _cell(value: Any, digits: int) -> str:
 
 
 def machine(value: Any) -> None:
-    """Print one JSON document on standard output, frames as lists of records."""
-    sys.stdout.write(json.dumps(value, default=_plain, indent=1) + "\n")
+    """Print one JSON document on standard output, frames as lists of records, what is not finite as null."""
+    sys.stdout.write(json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), indent=1) + "\n")
 
 
-def facts(value: Any, as_json: bool) -> None:
-    """Print a flat value (a dataclass, a reference or a mapping) as JSON or as name and value."""
-    if as_json:
-        machine(value)
-        return
-    plain = json.loads(json.dumps(value, default=_plain))
-    width = max(len(name) for name in plain)
-    for name, item in plain.items():
-        if not isinstance(item, dict | list):
-            line(f"{name:<{width}}  {item}")
+def facts(values: dict[str, Any]) -> None:
+    """Print names and values, one a line."""
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        line(f"  {name:<{width}}  {f'{value:,}' if type(value) is int else value}")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value - value != 0 else value
 
 
 def _plain(item: Any) -> Any:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daycast.cli.options import AsJson, AsOf, Debug, Overrides, Quiet, day, ready
+
+if TYPE_CHECKING:
+    from daycast.steps.reference import DataRef
+
+MB = 1e6
 
 
 def ingest(
@@ -31,9 +36,20 @@ def ingest(
     from daycast.cli import console
     from daycast.steps import ingest as step
 
+    from daycast.steps.progress import emit
+
+    name = configured.dataset.name
+
+    def on_bytes(done: int, total: int | None) -> None:
+        emit("ingest", name, done, total or 0, f"{done / MB:,.1f} MB")
+
     with console.progress(quiet):
-        raw = step.ingest(here, configured.dataset.name, fetch=True, from_file=from_file)
-    console.facts(raw, as_json)
+        raw = step.ingest(here, name, fetch=True, from_file=from_file, on_bytes=on_bytes)
+    if as_json:
+        console.machine(raw)
+        return
+    console.heading(f"{name}: {'new bytes' if raw.changed else 'the same bytes as before'}, under version control")
+    console.facts({"file": raw.file, "version": raw.md5})
 
 
 def validate(overrides: Overrides = None, as_of: AsOf = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -46,11 +62,11 @@ def validate(overrides: Overrides = None, as_of: AsOf = None, as_json: AsJson = 
         daycast validate dataset=cta --as-of 2021-12-02
     """
     here, configured = ready(overrides, debug)
-    from daycast.cli import console
+    from daycast.cli import console, summary
     from daycast.steps import validate as step
 
-    report = step.validate(here, configured.dataset.name, day(as_of))
-    console.facts(report, as_json)
+    checked = step.validate(here, configured.dataset.name, day(as_of))
+    console.machine(checked) if as_json else summary.show_validated(configured.dataset, checked)
 
 
 def prepare(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -61,10 +77,9 @@ def prepare(overrides: Overrides = None, as_json: AsJson = False, debug: Debug =
         daycast prepare dataset=cta
     """
     here, configured = ready(overrides, debug)
-    from daycast.cli import console
     from daycast.steps import prepare as step
 
-    console.facts(step.prepare(here, configured.dataset.name), as_json)
+    _show_version(step.prepare(here, configured.dataset.name), "prepared", as_json)
 
 
 def restore(
@@ -79,7 +94,16 @@ def restore(
         daycast data restore --run 3f2c0c7e5d1b4a0f9f6f0d6b7a2f1c11
     """
     here, _ = ready(None, debug)
-    from daycast.cli import console
     from daycast.steps import restore as step
 
-    console.facts(step.restore(here, run_id), as_json)
+    _show_version(step.restore(here, run_id), "restored, with its raw file and its report", as_json)
+
+
+def _show_version(data: DataRef, what: str, as_json: bool) -> None:
+    from daycast.cli import console
+
+    if as_json:
+        console.machine(data)
+        return
+    console.heading(f"{data.dataset}: {what}")
+    console.facts({"file": f"data/prepared/{data.dataset}.parquet", "version": data.version})

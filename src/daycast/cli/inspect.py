@@ -48,7 +48,12 @@ def show(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = Fa
 
 
 def schema() -> None:
-    """The JSON schema of the configuration, every field with its unit."""
+    """The JSON schema of the configuration, every field with its unit.
+
+    Example:
+
+        daycast config schema > schema.json
+    """
     from daycast.cli import console
     from daycast.config import Config
 

@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from daycast.errors import INTERRUPTED
 from daycast.steps import progress
 
+EXIT_CODE = 130  # by convention, 128 + SIGINT
+TOLD = "daycast: interrupted; the same command goes on where this one stopped\n"
 GRACE_S = 10.0  # for what can't be stopped in between, such as one fit of a SARIMA
 
 
@@ -39,14 +40,18 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
-        # Only a process that ends anyway keeps the timer: it also bounds the wait for threads at its exit.
         if not progress.stopping.is_set():
             signal.signal(signal.SIGINT, before)
+        else:  # whatever came of it on the way here; the timer stays, for threads that the exit of Python waits for
+            sys.stderr.write(TOLD)
+            sys.exit(EXIT_CODE)
 
 
 def _end() -> None:
     """Leave now, with the processes that this one has started."""
     for tasks in Path("/proc/self/task").glob("*/children"):
         for child in tasks.read_text().split():
-            os.kill(int(child), signal.SIGTERM)
-    os._exit(INTERRUPTED)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(int(child), signal.SIGTERM)
+    os.write(sys.stderr.fileno(), TOLD.encode())
+    os._exit(EXIT_CODE)

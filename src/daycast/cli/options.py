@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[group=choice | section.key=value]...", help="Choose and override configuration."),
+    typer.Argument(metavar="GROUP=CHOICE|SECTION.KEY=VALUE", help="Choose and override configuration."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]

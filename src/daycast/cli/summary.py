@@ -11,17 +11,44 @@ import pandas as pd
 
 from daycast.adapters import tracking
 from daycast.cli import console
-from daycast.config import Config
+from daycast.config import Config, Dataset
 from daycast.core.compare import Decision
-from daycast.errors import DataError, ToolError
+from daycast.errors import DataError
 from daycast.settings import Settings
 from daycast.steps import compare, keys
 from daycast.steps.data import in_force
 from daycast.steps.record import tracker
 from daycast.steps.reference import ForecastRef, Outcome, VersionRef
+from daycast.steps.validate import Validated
 
 SHOWN = ("rank", "model", "n_rows", "mae", "rmse", "mape", "mase", "coverage_80", "skill")
 KEPT = ("transform", "window", "tune", "fit", "backtest")
+
+
+def show_validated(dataset: Dataset, checked: Validated) -> None:
+    """What is in the batch, what was checked, and where that is written down."""
+    report, days = checked.report, "days" if dataset.freq == "D" else f"timestamps ({dataset.freq})"
+    flagged = sum(len(values) for values in report["flagged"].values())
+    passed = sum(check["success"] for check in report["checks"])
+    console.heading(f"{checked.dataset} keeps its contract" + ("" if checked.ran else " (the same batch as before)"))
+    facts = {
+        "rows": checked.rows,
+        "exact duplicates": f"{checked.exact_duplicates:,}, dropped",
+        "series": checked.series,
+        days: checked.timestamps,
+        "first": _day(checked.first),
+        "last": _day(checked.last),
+        "gaps": checked.gaps,
+        "flagged extremes": f"{flagged:,}, kept",
+        "checks passed": f"{passed} of {len(report['checks'])}",
+        "report": checked.file,
+        "Data Docs": checked.docs,
+    }
+    if dataset.contract.flag_below is None:
+        del facts["flagged extremes"]
+    else:
+        facts["flagged extremes"] += f" (values below {dataset.contract.flag_below:.0%} of their series' median)"
+    console.facts(facts)
 
 
 def plan(settings: Settings, config: Config) -> pd.DataFrame:
@@ -47,14 +74,14 @@ def newest(settings: Settings, config: Config, overrides: Sequence[str]) -> trac
     """The dataset's newest finished run, of the backtest named in the overrides if one is.
 
     Raises:
-        ToolError: there is none.
+        DataError: there is none.
     """
     chosen = any(o.startswith("backtest=") for o in overrides)
     tags = {"daycast.backtest": config.backtest.name} if chosen else {}
     found = tracking.latest(tracker(settings), config.dataset.name, tags)
     if found is None:
         asked = f" with backtest={config.backtest.name}" if chosen else ""
-        raise ToolError(
+        raise DataError(
             f"a finished run of {config.dataset.name}{asked}",
             "none",
             f"run `daycast run dataset={config.dataset.name}`",
@@ -82,18 +109,18 @@ def show(settings: Settings, outcome: Outcome) -> None:
         show_decision(decision, outcome.champion, False)
     if outcome.forecast is not None:
         show_forecast(outcome.forecast)
-    console.out.print("\n[bold]Where things lie[/bold]")
+    console.heading("Where things lie")
     name = outcome.data.dataset
     console.line(f"  run         {outcome.run.run_id} (MLflow experiment daycast/{name})")
     console.line(f"  data        {outcome.data.version} (DVC version of data/prepared/{name}.parquet)")
     console.line(f"  artifacts   {settings.state}")
-    console.line("  look at it  [bold].venv/bin/daycast ui[/bold]  (MLflow: runs, plots, champion)")
+    console.line("  look at it  .venv/bin/daycast ui  (MLflow: runs, plots, champion)")
 
 
 def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> None:
     """What was promoted, and why."""
     verb = "would be" if dry_run else "is"
-    console.out.print(f"\n[bold]Champion[/bold]: {version.model} {verb} version {version.version} of {version.name}")
+    console.heading(f"Champion: {version.model} {verb} version {version.version} of {version.name}")
     for reason in decision.reasons:
         console.line(f"  - {reason}")
 
@@ -103,7 +130,7 @@ def show_forecast(made: ForecastRef) -> None:
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
     rows["value"] = [_cell(*row) for row in rows[["y_hat", "q0.1", "q0.9"]].itertuples(index=False)]
     wide = rows.pivot(index="ds", columns="unique_id", values="value").iloc[:, :4].reset_index()
-    console.out.print()
+    console.line("")
     console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
     if rows["q0.1"].isna().any():
         console.line("  without a band: steps or series that the champion was not validated on")
@@ -112,6 +139,10 @@ def show_forecast(made: ForecastRef) -> None:
 
 def _cell(value: float, low: float, high: float) -> str:
     return f"{value:,.0f}" if pd.isna(low) else f"{value:,.0f}  [{low:,.0f} .. {high:,.0f}]"
+
+
+def _day(time: str) -> str:
+    return time.removesuffix("T00:00:00")
 
 
 def show_tuned(outcome: Outcome) -> None:

@@ -1,14 +1,14 @@
 """Compose ``conf/`` with Hydra, and check the result.
 
-``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden
-on the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
+``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden on
+the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,9 +19,13 @@ from daycast.config.section import Section
 from daycast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
     from daycast.config.sections import Config
 
 T = TypeVar("T", bound=Section)
+
+SEVERAL = "model"  # the one group of which several options are chosen
 
 
 def compose(root: Path, overrides: Sequence[str] = ()) -> Config:
@@ -35,26 +39,35 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Config:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from daycast.config.sections import Config  # here, as the stages of DVC read the dataset section alone
 
     conf = root.resolve() / "conf"
-    groups = [o for o in overrides if "=" in o and _name(o) in _groups(conf)]
-    values = [o for o in overrides if o not in groups]
-    _check_groups(conf, groups)
+    asked = _parsed(overrides)
+    groups = [o for o in asked if o.key_or_group in _groups(conf)]
+    values = [o for o in asked if o not in groups]
+    for group in groups:
+        _check_group(conf, group)
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf)):
-            _check_values(conf, values, OmegaConf.to_container(hydra_compose("config", overrides=groups)))
-            composed = OmegaConf.to_container(
-                hydra_compose("config", overrides=[*groups, *values]), resolve=True, throw_on_missing=True
-            )
-    except (HydraException, OmegaConfBaseException) as error:
+            chosen = hydra_compose("config", overrides=_lines(groups), return_hydra_config=True)
+            choices = OmegaConf.to_container(chosen.hydra.runtime.choices)
+            _check_values(conf, values, list(_keys({k: v for k, v in chosen.items() if k != "hydra"})))
+            composed = hydra_compose("config", overrides=_lines([*groups, *values]))
+            plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(
-            "overrides in Hydra's grammar, such as `dataset=cta model=[gru,sarima] tuning.n_trials=30`",
-            str(error).strip().splitlines()[0],
-            "see `daycast config show` for every key",
+            "files in conf/ that Hydra can compose, and overrides that fit them",
+            " ".join(str(error).split()),
+            "mend the file that is named, or see `daycast config show` for every key",
         ) from error
-    return _validate(Config, composed)
+    from daycast.config.faults import COMMAND_LINE
+
+    places = {o.key_or_group: COMMAND_LINE for o in values}
+    places |= {group: f"conf/{group}/{choice}.yaml" for group, choice in choices.items() if "/" not in group}
+    places |= {f"model.{name}": f"conf/model/{name}.yaml" for name in _options(conf, "model")}
+    return _validate(Config, plain, {**places, SEVERAL: "conf/model/", "": "conf/config.yaml"})
 
 
 def dataset_only(root: Path, name: str) -> Dataset:
@@ -64,11 +77,17 @@ def dataset_only(root: Path, name: str) -> Dataset:
         ConfigError: no such dataset, or its file is wrong.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    file = root / "conf" / "dataset" / f"{name}.yaml"
-    if not file.is_file():
+    place = f"conf/dataset/{name}.yaml"
+    if not (root / place).is_file():
         raise _unknown("dataset", name, _options(root / "conf", "dataset"))
-    return _validate(Dataset, OmegaConf.to_container(OmegaConf.load(file), resolve=True), at=("dataset",))
+    try:
+        plain = OmegaConf.to_container(OmegaConf.load(root / place), resolve=True)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"YAML in {place}", " ".join(str(error).split()), "mend the file") from error
+    return _validate(Dataset, plain, {"dataset": place}, at="dataset")
 
 
 def config_hash(config: Config) -> str:
@@ -78,27 +97,39 @@ def config_hash(config: Config) -> str:
     return key(config.model_dump(mode="json", exclude={"runner"}))
 
 
-def _validate(kind: type[T], values: Any, at: tuple[str, ...] = ()) -> T:
+def _validate(kind: type[T], values: Any, places: Mapping[str, str], at: str = "") -> T:
     # Strict by way of JSON: lists become tuples and ISO text becomes dates, but "3" never becomes 3.
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        faults = [_fault((*at, *map(str, e["loc"])), e) for e in error.errors()]
+        from daycast.config.faults import faults  # only of a stage of DVC that fails
+
         raise ConfigError(
             "values that fit the schema (`daycast config schema`)",
-            "\n  " + "\n  ".join(faults),
-            "change these values in conf/ or on the command line",
+            "".join(f"\n  {fault}" for fault in faults(kind, error, places, at)),
+            "change these values where they stand",
         ) from error
 
 
-def _fault(path: tuple[str, ...], error: Any) -> str:
-    if path[:1] == ("model",) and len(path) > 2:
-        path = (*path[:2], *path[3:])  # pydantic names the family inside the path; YAML has no such level
-    if path[:2] == ("dataset", "source") and len(path) > 2:
-        path = (*path[:2], *path[3:])
-    file = {1: "conf/config.yaml"}.get(len(path), f"conf/{path[0]}/" if path else "conf/")
-    found = "" if error["type"] in ("missing", "value_error") else f", found {error['input']!r}"
-    return f"{'.'.join(path) or 'config'} ({file}): {error['msg'].removeprefix('Value error, ')}{found}"
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    expected = "overrides in Hydra's grammar, such as `dataset=cta model=[gru,sarima] tuning.n_trials=30`"
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        why = str(error).removeprefix(f"Error parsing override '{error.override}'\n").splitlines()[0]
+        fix = "write `group=choice` or `section.key=value`, with brackets and quotes closed"
+        raise ConfigError(expected, f"`{error.override}`: {why}", fix) from error
+    for override in parsed:
+        if override.is_sweep_override():
+            raise ConfigError(expected, f"`{override.input_line}`", "give each key one value; a list is [a,b]")
+    return parsed
+
+
+def _lines(overrides: Sequence[Override]) -> list[str]:
+    return [str(o.input_line) for o in overrides]
 
 
 def _groups(conf: Path) -> list[str]:
@@ -109,32 +140,29 @@ def _options(conf: Path, group: str) -> list[str]:
     return sorted(p.stem for p in (conf / group).glob("*.yaml"))
 
 
-def _name(override: str) -> str:
-    return override.split("=", 1)[0].lstrip("+~").strip()
+def _check_group(conf: Path, override: Override) -> None:
+    group, value, options = override.key_or_group, override.value(), _options(conf, override.key_or_group)
+    # Hydra would merge two options into one section, drop what is added to a list, and go on without a section.
+    if override.is_delete() or (isinstance(value, list) and (group != SEVERAL or override.is_add())):
+        example = "model=[gru,sarima]" if group == SEVERAL else f"{group}={options[0]}"
+        raise ConfigError(f"a choice, such as `{example}`", f"`{override.input_line}`", "write it that way")
+    for choice in value if isinstance(value, list) else [value]:
+        if choice not in options:
+            raise _unknown(group, str(choice), options)
 
 
-def _check_groups(conf: Path, overrides: Sequence[str]) -> None:
+def _check_values(conf: Path, overrides: Sequence[Override], keys: Sequence[str]) -> None:
     for override in overrides:
-        options = _options(conf, _name(override))
-        for choice in override.partition("=")[2].strip("[] ").split(","):
-            if choice.strip() not in options:
-                raise _unknown(_name(override), choice.strip(), options)
-
-
-def _check_values(conf: Path, overrides: Sequence[str], composed: Any) -> None:
-    keys = list(_keys(composed))
-    for override in overrides:
-        name = _name(override)
-        if "=" not in override:
-            raise ConfigError("`group=choice` or `section.key=value`", f"`{override}`", "write it with `=`")
+        name = override.key_or_group
         if name.split(".")[0] == "dataset":
             raise ConfigError(
                 "no override of a dataset's values: they shape data, and DVC tracks only conf/dataset/",
-                f"`{override}`",
+                f"`{override.input_line}`",
                 "change conf/dataset/<name>.yaml, or copy it under a new name and choose that with dataset=<name>",
             )
-        if name not in keys:
-            near = difflib.get_close_matches(name, [*keys, *_groups(conf)], n=4, cutoff=0.5)
+        # What is added to a section, such as one more parameter to search, is checked with the section.
+        if name not in keys and not (override.is_add() and name.rpartition(".")[0] in keys):
+            near = difflib.get_close_matches(name, {*keys, *_groups(conf)}, n=4, cutoff=0.5)
             raise ConfigError(
                 f"a key of the configuration{', such as ' + ', '.join(f'`{n}`' for n in near) if near else ''}",
                 f"`{name}`",
@@ -143,16 +171,16 @@ def _check_values(conf: Path, overrides: Sequence[str], composed: Any) -> None:
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(values, dict):
+    if isinstance(values, Mapping):
         for key, value in values.items():
             yield f"{prefix}{key}"
             yield from _keys(value, f"{prefix}{key}.")
 
 
 def _unknown(group: str, choice: str, options: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(choice, options, n=3, cutoff=0.4) or options
+    near = " or ".join(f"`{n}`" for n in difflib.get_close_matches(choice, options, n=3, cutoff=0.4))
     return ConfigError(
         f"{group}= one of {', '.join(options)}",
         f"`{choice}`",
-        f"did you mean {' or '.join(f'`{n}`' for n in near)}? Or add conf/{group}/{choice}.yaml",
+        f"did you mean {near}? Or add conf/{group}/{choice}.yaml" if near else f"add conf/{group}/{choice}.yaml",
     )

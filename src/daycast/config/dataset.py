@@ -14,7 +14,7 @@ from daycast.core.frame import FrameSpec
 class SimulatedSource(Section):
     """The embedded sample: simulated, never real."""
 
-    kind: Literal["simulated"]
+    kind: Literal["simulated"] = Field(description="kind of source")
     seed: int = Field(ge=0, description="seed of the random draws")
     start: str = Field(pattern=r"^\d{4}-\d\d-\d\d$", description="first simulated day, ISO date")
     years: int = Field(ge=1, le=50, description="length, years")
@@ -23,14 +23,14 @@ class SimulatedSource(Section):
 class FileSource(Section):
     """A file on this machine."""
 
-    kind: Literal["file"]
+    kind: Literal["file"] = Field(description="kind of source")
     path: str = Field(description="file, relative to the project folder or absolute")
 
 
 class UrlSource(Section):
     """An HTTP(S) address."""
 
-    kind: Literal["url"]
+    kind: Literal["url"] = Field(description="kind of source")
     url: str = Field(pattern=r"^https?://", description="address of the file")
     timeout_s: float = Field(gt=0, description="longest wait for a connection or the next bytes, seconds")
     retries: int = Field(ge=0, le=10, description="further attempts after a failed one")
@@ -152,7 +152,7 @@ class Dataset(Section):
             if c not in CALENDAR_COLUMNS
         ]
         if faults:
-            raise ValueError("; ".join(dict.fromkeys(faults)))
+            raise ValueError("\n".join(dict.fromkeys(faults)))
         return self
 
     def layout(self) -> Layout:

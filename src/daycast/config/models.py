@@ -12,7 +12,7 @@ from daycast.config.section import Section
 class FloatRange(Section):
     """Real numbers to search."""
 
-    kind: Literal["float"]
+    kind: Literal["float"] = Field(description="kind of range")
     low: float = Field(description="least value")
     high: float = Field(description="greatest value")
     log: bool = Field(default=False, description="whether to search on a logarithmic scale")
@@ -21,7 +21,7 @@ class FloatRange(Section):
 class IntRange(Section):
     """Whole numbers to search."""
 
-    kind: Literal["int"]
+    kind: Literal["int"] = Field(description="kind of range")
     low: int = Field(description="least value")
     high: int = Field(description="greatest value")
     step: int = Field(default=1, ge=1, description="distance between values")
@@ -30,7 +30,7 @@ class IntRange(Section):
 class Choice(Section):
     """Values to choose from."""
 
-    kind: Literal["choice"]
+    kind: Literal["choice"] = Field(description="kind of range")
     values: tuple[int | float | str | bool, ...] = Field(min_length=1, description="the values")
 
 
@@ -40,14 +40,14 @@ Space = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
 class Difference(Section):
     """Subtract the value ``lag`` steps before, for each lag in turn."""
 
-    kind: Literal["difference"]
+    kind: Literal["difference"] = Field(description="kind of transform")
     lags: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="lags, steps, such as [7, 1]")
 
 
 class Scale(Section):
     """Bring each series to a common scale, learned up to the cutoff."""
 
-    kind: Literal["scale"]
+    kind: Literal["scale"] = Field(description="kind of transform")
     method: Literal["standard", "minmax", "robust", "none"] = Field(
         description="zero mean and unit deviation; 0..1; median and interquartile range; or no scaling"
     )
@@ -66,14 +66,14 @@ class Naive(_Family):
     """The last observed value."""
 
     baseline: ClassVar[bool] = True
-    family: Literal["naive"]
+    family: Literal["naive"] = Field(description="kind of model")
 
 
 class SeasonalNaive(_Family):
     """The last observed value a whole number of lags before."""
 
     baseline: ClassVar[bool] = True
-    family: Literal["seasonal_naive"]
+    family: Literal["seasonal_naive"] = Field(description="kind of model")
     lag: int | None = Field(ge=1, description="steps; null for the dataset's season_length")
 
 
@@ -81,7 +81,7 @@ class DayTypeNaive(_Family):
     """The mean of the last days of the same day type."""
 
     baseline: ClassVar[bool] = True
-    family: Literal["day_type_naive"]
+    family: Literal["day_type_naive"] = Field(description="kind of model")
     column: str = Field(description="known categorical column that holds the day type")
     window: int = Field(ge=1, description="how many such days are averaged")
 
@@ -96,7 +96,7 @@ Count = Annotated[int, Field(ge=0)]
 class Sarima(_Family):
     """Seasonal ARIMA by statsmodels, per series."""
 
-    family: Literal["sarima"]
+    family: Literal["sarima"] = Field(description="kind of model")
     order: tuple[Count, Count, Count] = Field(description="p, d, q")
     seasonal_order: tuple[Count, Count, Count] = Field(description="P, D, Q; the period is the dataset's season_length")
     known: tuple[str, ...] = Field(description=REGRESSORS)
@@ -119,7 +119,7 @@ class Sarima(_Family):
 class AutoArima(_Family):
     """Order chosen by statsforecast's AutoARIMA, per series."""
 
-    family: Literal["auto_arima"]
+    family: Literal["auto_arima"] = Field(description="kind of model")
     known: tuple[str, ...] = Field(description=REGRESSORS)
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
@@ -127,7 +127,7 @@ class AutoArima(_Family):
 class Recurrent(_Family):
     """A recurrent network: an encoder over the lookback, then a direct head or a decoder over the horizon."""
 
-    family: Literal["recurrent"]
+    family: Literal["recurrent"] = Field(description="kind of model")
     cell: Literal["lstm", "gru"] = Field(description="recurrent cell")
     output: Literal["direct", "seq2seq"] = Field(
         description="direct: one head reads the last state for every step; seq2seq: a decoder walks over the horizon"
@@ -165,7 +165,7 @@ class Recurrent(_Family):
         if self.transforms and isinstance(self.transforms[-1], Difference):
             faults.append("transforms: the last one must be a scale, or the network sees raw units")
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("\n".join(faults))
         return self
 
     def with_parameters(self, parameters: dict[str, Any]) -> Recurrent:

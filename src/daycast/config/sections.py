@@ -47,7 +47,7 @@ class Backtest(Section):
         if self.fit_cutoff and self.first_target and self.fit_cutoff >= self.first_target:
             faults.append(f"fit_cutoff {self.fit_cutoff} must be before first_target {self.first_target}")
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("\n".join(faults))
         return self
 
     def plan(self) -> Plan:
@@ -145,11 +145,11 @@ class Config(Section):
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
             if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
-                faults.append(f"trainer.validation_steps must exceed backtest.horizon for model.{name}")
+                faults.append(f"trainer.validation_steps: must exceed backtest.horizon for model.{name}")
         if self.backtest.series and series:
             faults += [f"backtest.series: `{s}` is not among {series}" for s in self.backtest.series if s not in series]
         if not any(m.baseline for m in self.model.values()):
             faults.append("model: name at least one naive baseline, as nothing is promoted without beating one")
         if faults:
-            raise ValueError("; ".join(dict.fromkeys(faults)))
+            raise ValueError("\n".join(dict.fromkeys(faults)))
         return self

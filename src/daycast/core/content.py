@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LIBRARIES = ("numpy", "pandas", "statsforecast", "statsmodels", "torch")  # those whose release can change a forecast
+# Those whose release can change a forecast.
+LIBRARIES = ("numpy", "optuna", "pandas", "pytorch-lightning", "scipy", "statsforecast", "statsmodels", "torch")
 
 
 def key(*parts: Any) -> str:

@@ -12,9 +12,9 @@ from daycast.config import Config, Recurrent
 from daycast.core import content
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
-# What a forecast depends on; prose, the command line and the adapters to tools are left out on purpose.
+# What a forecast depends on; prose, the command line and most adapters are left out on purpose.
 ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
-MAKING = (*ARRAYS, "models", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
+MAKING = (*ARRAYS, "models", "adapters/search.py", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
 
 
 def _data(config: Config, data: DataRef) -> list[object]:

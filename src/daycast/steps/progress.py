@@ -1,7 +1,11 @@
-"""Progress as events: steps emit, whoever shows it listens. Nobody listening costs nothing."""
+"""Progress as events: steps emit, whoever shows it listens. Nobody listening costs nothing.
+
+It goes both ways: where a step tells its progress, it also learns that it shall stop.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +32,9 @@ class Event:
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
 
+stopping = threading.Event()
+"""Set it to end the work: every ``emit`` then raises ``KeyboardInterrupt``, in whichever thread its step runs."""
+
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
@@ -40,6 +47,12 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def emit(step: str, subject: str, done: int, total: int, note: str = "") -> None:
-    """Tell all listeners."""
+    """Tell all listeners.
+
+    Raises:
+        KeyboardInterrupt: the work shall end.
+    """
+    if stopping.is_set():
+        raise KeyboardInterrupt
     for listener in tuple(_listeners):
         listener(Event(step, subject, done, total, note))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 800  # metrics in one request; with 100 parameters and some tags below MLflow's limit of 1000
-OWN = (KEY, RECORDED)  # tags that mean the one run that carries them
+COMMIT = "mlflow.source.git.commit"  # MLflow's own column
+INHERITED = ("daycast.", COMMIT)  # what a trial takes over from its model's run, but for what means that run alone:
+OWN = (KEY, RECORDED)
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _FIND_OR_CREATE = threading.Lock()  # tags are not unique in MLflow: two threads must not both find nothing, then create
 
@@ -97,7 +99,7 @@ def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str,
     with connected(tracking) as client:
         model = client.get_run(run_id)
         at = model.info.experiment_id
-        inherited = {n: v for n, v in model.data.tags.items() if n.startswith("daycast.") and n not in OWN}
+        inherited = {n: v for n, v in model.data.tags.items() if n.startswith(INHERITED) and n not in OWN}
         known = {r.data.tags[TRIAL]: r for r in search(client, at, {PARENT: run_id, KIND: "trial"})}
         made = 0
         for trial in sorted(ranked, key=lambda t: t.number):
@@ -157,7 +159,7 @@ def _opened(
     run_id = run.info.run_id
     wanted = dict(tags) if identity[KIND] == "model" else {**tags, "daycast.run_id": run_id}
     if "daycast.git_commit" in tags:
-        wanted["mlflow.source.git.commit"] = tags["daycast.git_commit"]  # MLflow's own column
+        wanted[COMMIT] = tags["daycast.git_commit"]
     new_tags = [RunTag(n, v) for n, v in wanted.items() if run.data.tags.get(n) != v]
     new, texts = params(values, run.data.params)
     _put(client, run_id, texts, {})

@@ -1,0 +1,66 @@
+"""Pictures: written, readable as PNG, and showing something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from daycast.adapters import report
+
+DS = pd.date_range("2024-01-01", periods=60)
+
+
+def rows(ids: tuple[str, ...] = ("bus", "rail"), every: int = 1) -> pd.DataFrame:
+    """Forecasts 1 and 7 ahead of weekly waves; 7 ahead only from every ``every``-th origin."""
+    wave = 5e5 + 2e5 * np.sin(np.arange(60) * 2 * np.pi / 7)
+    parts = []
+    for name in ids:
+        for step in (1, 7):
+            part = pd.DataFrame({"unique_id": name, "ds": DS, "step": step, "y": wave, "y_hat": wave * 1.03})
+            parts.append(part.iloc[:: every if step == 7 else 1])
+    made = pd.concat(parts, ignore_index=True)
+    return made.assign(**{"q0.1": made["y_hat"] * 0.95, "q0.9": made["y_hat"] * 1.05})
+
+
+BOARD = pd.DataFrame({"model": ["gru", "naive"], "mae": [18_250.0, 126_444.0]})
+
+DRAWINGS: dict[str, Callable[[Path], Path]] = {
+    "forecast_against_actual": lambda f: report.forecast_against_actual(rows(), "gru", "rides per day", f),
+    "few_origins": lambda f: report.forecast_against_actual(rows(every=7), "gru", "rides per day", f),
+    "many_series": lambda f: report.forecast_against_actual(rows(tuple("abcdefgh")), "gru", "rides", f),
+    "residual_autocorrelation": lambda f: report.residual_autocorrelation(rows(), "gru: residuals", f),
+    "curves": lambda f: report.curves({"train_loss": [0.5, 0.2], "val_loss": [0.6, 0.3]}, "gru: training", f),
+    "tuning_history": lambda f: report.tuning_history([(0, 0.7), (1, None), (2, 0.6)], "mase", "gru: search", f),
+    "importances": lambda f: report.importances({"learning_rate": 0.7, "hidden": 0.3}, "gru: search", f),
+    "leaderboard": lambda f: report.leaderboard(BOARD, "mae", "gru", "cta, backtest p1", f),
+    "next_horizon": lambda f: report.next_horizon(
+        rows()[lambda r: r["step"] == 1].iloc[:50], rows()[lambda r: r["step"] == 1], "cta: 14 steps", "rides", f
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_picture_is_written_and_shows_something(name: str, tmp_path: Path) -> None:
+    file = DRAWINGS[name](tmp_path / "deep" / f"{name}.png")
+    pixels = matplotlib.image.imread(file)
+    assert min(pixels.shape[:2]) > 150
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20
+
+
+def test_a_forecast_without_a_band_is_drawn_too(tmp_path: Path) -> None:
+    bare = rows().drop(columns=["q0.1", "q0.9"])
+    assert report.forecast_against_actual(bare, "gru", "rides", tmp_path / "a.png").is_file()
+    assert report.next_horizon(
+        bare, bare.assign(**{"q0.1": np.nan, "q0.9": np.nan}), "t", "rides", tmp_path / "b.png"
+    ).is_file()
+
+
+def test_the_largest_panels_show_their_first_series_only(tmp_path: Path) -> None:
+    few = matplotlib.image.imread(report.residual_autocorrelation(rows(tuple("abcd")), "t", tmp_path / "few.png"))
+    many = matplotlib.image.imread(report.residual_autocorrelation(rows(tuple("abcdefgh")), "t", tmp_path / "many.png"))
+    assert few.shape == many.shape

@@ -1,0 +1,119 @@
+"""The forecast store, on real SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from daycast.adapters import store
+from daycast.core.lineage import Lineage
+from daycast.errors import ToolError
+from tests.adapters import postgres
+
+LINEAGE = Lineage("data1", "commit1", "config1", "run1")
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'a folder' / 'forecasts.db'}"
+    else:
+        url = request.getfixturevalue("postgresql")
+    with store.opened(url) as opened:
+        yield opened
+        store.metadata.drop_all(opened)
+
+
+def rows(steps: int = 3, shift: float = 0.0) -> pd.DataFrame:
+    ds = pd.date_range("2024-01-02", periods=steps)
+    return pd.DataFrame(
+        {
+            "unique_id": "rail",
+            "cutoff": pd.Timestamp("2024-01-01"),
+            "ds": ds,
+            "step": np.arange(1, steps + 1),
+            "y_hat": np.arange(steps) + 100.5 + shift,
+            "q0.1": np.arange(steps) + 90.0,
+            "q0.9": np.arange(steps) + 110.0,
+        }
+    )
+
+
+def test_rows_are_written_once_with_their_whole_lineage(engine: Engine) -> None:
+    assert store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE) == 3
+    assert store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE) == 0
+    found = store.read_forecasts(engine, "cta")
+    assert found["y_hat"].tolist() == [100.5, 101.5, 102.5]
+    assert found["ds"].tolist() == rows()["ds"].tolist()
+    assert found["quantiles"].tolist()[0] == {"0.1": 90.0, "0.9": 110.0}
+    told = ["model", "model_version", "data_version", "git_commit", "config_hash", "run_id"]
+    assert found[told].drop_duplicates().to_numpy().tolist() == [["gru", "7", "data1", "commit1", "config1", "run1"]]
+    assert found["made_at"].notna().all()
+
+
+def test_what_was_forecast_first_stays(engine: Engine) -> None:
+    store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE)
+    assert store.write_forecasts(engine, "cta", rows(steps=5, shift=9.0), ("gru", "7"), LINEAGE) == 2
+    assert store.read_forecasts(engine, "cta")["y_hat"].tolist() == [100.5, 101.5, 102.5, 112.5, 113.5]
+
+
+def test_another_version_of_the_model_or_the_data_is_another_forecast(engine: Engine) -> None:
+    other = Lineage("data2", "commit1", "config1", "run1")
+    written = [
+        store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE),
+        store.write_forecasts(engine, "cta", rows(), ("gru", "8"), LINEAGE),
+        store.write_forecasts(engine, "cta", rows(), ("gru", "7"), other),
+        store.write_forecasts(engine, "sample", rows(), ("gru", "7"), LINEAGE),
+    ]
+    assert written == [3, 3, 3, 3]
+    assert len(store.read_forecasts(engine, "cta")) == 9
+
+
+def test_a_row_without_a_band_is_kept_without_one(engine: Engine) -> None:
+    bare = rows()
+    bare.loc[2, ["q0.1", "q0.9"]] = np.nan
+    store.write_forecasts(engine, "cta", bare, ("gru", "7"), LINEAGE)
+    assert store.read_forecasts(engine, "cta")["quantiles"].tolist()[1:] == [{"0.1": 91.0, "0.9": 111.0}, {}]
+
+
+def test_two_writers_at_once_write_each_row_once(engine: Engine) -> None:
+    many = pd.concat([rows(200).assign(unique_id=f"s{i}") for i in range(5)], ignore_index=True)
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(lambda _: store.write_forecasts(engine, "cta", many, ("gru", "7"), LINEAGE), range(4)))
+    assert sum(written) == len(store.read_forecasts(engine, "cta")) == 1000
+
+
+def test_the_promotion_history_only_grows_and_says_each_thing_once(engine: Engine) -> None:
+    decision = {"winner": "gru", "reasons": ["better"]}
+    assert store.write_promotion(engine, "cta", "run1", (None, "1"), decision)
+    assert store.write_promotion(engine, "cta", "run2", ("1", "2"), decision)
+    assert not store.write_promotion(engine, "cta", "run1", (None, "1"), {"winner": "other"})
+    found = store.read_promotions(engine, "cta")
+    assert found[["from_version", "to_version"]].to_numpy().tolist() == [[None, "1"], ["1", "2"]]
+    assert found["decision"].tolist() == [decision, decision]
+
+
+def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
+    url = "postgresql+psycopg2://me:hush@127.0.0.1:1/nothing"
+    with pytest.raises(ToolError) as error, store.opened(url):
+        pass
+    assert "127.0.0.1:1/nothing" in error.value.found
+    assert "hush" not in str(error.value)
+    assert "DAYCAST_STORE_URL" in error.value.fix
+
+
+def test_an_address_that_is_none_is_a_clear_error() -> None:
+    with pytest.raises(ToolError, match="store"), store.opened("nonsense"):
+        pass
