@@ -14,7 +14,7 @@ from prefect import State, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.futures import PrefectFuture
 
-from daycast import settings
+from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
 from daycast.errors import DaycastError, ToolError
 from daycast.steps import backtest as backtest_step
@@ -71,8 +71,10 @@ def results(*stages: Sequence[PrefectFuture[Any]]) -> list[Any]:
 
 
 def configured(overrides: list[str]) -> Config:
-    """The configuration of this machine's project with overrides."""
-    return compose(settings.load().root, overrides)
+    """The configuration of this machine's project with overrides, its models ready to be fitted in threads."""
+    config = compose(settings.load().root, overrides)
+    models.import_libraries(config.model.values())
+    return config
 
 
 def may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:

@@ -35,7 +35,6 @@ def ingest(
     here, configured = ready(overrides, debug)
     from daycast.cli import console
     from daycast.steps import ingest as step
-
     from daycast.steps.progress import emit
 
     name = configured.dataset.name

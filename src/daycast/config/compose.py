@@ -1,7 +1,7 @@
 """Compose ``conf/`` with Hydra, and check the result.
 
-``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden on
-the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
+``conf/`` is the only place of values; nothing here has a default. Values of the ``dataset`` group can't be overridden
+on the command line, because they shape data, and DVC knows only what is in ``conf/dataset/``.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf)):
             chosen = hydra_compose("config", overrides=_lines(groups), return_hydra_config=True)
-            choices = OmegaConf.to_container(chosen.hydra.runtime.choices)
-            _check_values(conf, values, list(_keys({k: v for k, v in chosen.items() if k != "hydra"})))
+            choices = dict(chosen.hydra.runtime.choices)
+            _check_values(conf, values, [k for k in _keys(OmegaConf.to_container(chosen)) if not k.startswith("hydra")])
             composed = hydra_compose("config", overrides=_lines([*groups, *values]))
             plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -171,7 +171,7 @@ def _check_values(conf: Path, overrides: Sequence[Override], keys: Sequence[str]
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(values, Mapping):
+    if isinstance(values, dict):
         for key, value in values.items():
             yield f"{prefix}{key}"
             yield from _keys(value, f"{prefix}{key}.")

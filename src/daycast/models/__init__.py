@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from daycast.models.context import BuildContext
 if TYPE_CHECKING:
     from daycast.core.forecast import Forecaster
 
-__all__ = ["BuildContext", "build", "load", "save"]
+__all__ = ["BuildContext", "build", "import_libraries", "load", "save"]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -64,6 +65,15 @@ class _Blueprint:
     config: sections.Model
     context: BuildContext
     seeds: int
+
+
+def import_libraries(configs: Iterable[sections.Model]) -> None:
+    """Import in this thread what must not be imported for these models while other threads compute.
+
+    SciPy asks in many of its functions whether a value is a tensor, and fails on a torch that is half imported.
+    """
+    if any(isinstance(config, sections.Recurrent) for config in configs):
+        import_module("daycast.models.neural")
 
 
 def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
