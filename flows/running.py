@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from daycast.config import Runner
+from daycast.steps import progress
 
 
 def task_runner(runner: Runner) -> TaskRunner[Any]:
@@ -48,8 +49,10 @@ def _serve() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         SubprocessASGIServer().start()
 
+    progress.emit("start", "embedded server", 0, 0, "running")
     starter = ThreadPoolExecutor(1)
     try:
         starter.submit(copy_context().run, begin).result()
     finally:
         starter.shutdown(wait=False)
+    progress.emit("start", "embedded server", 1, 1, "done")

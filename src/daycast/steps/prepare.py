@@ -17,6 +17,8 @@ from daycast.settings import Settings
 if TYPE_CHECKING:
     from daycast.steps.reference import DataRef
 
+AGAIN = "run `daycast validate dataset={}`, then prepare again"
+
 
 def prepare(settings: Settings, dataset: str) -> DataRef:
     """Bring the stage ``prepare`` of the dataset up to date, and push its files; a reference to the version they have.
@@ -28,6 +30,8 @@ def prepare(settings: Settings, dataset: str) -> DataRef:
     from daycast.adapters import versioning
     from daycast.steps.data import in_force
 
+    versioning.settle(settings.root, dataset)
+    _require_report(settings.root / "data" / "validated" / f"{dataset}.json", dataset)
     versioning.reproduce(settings.root, f"prepare@{dataset}", settings.state)
     versioning.push(settings.root, dataset)
     return in_force(settings, dataset)
@@ -59,11 +63,9 @@ def run(settings: Settings, dataset: str) -> None:
 
 
 def _require_validated(report: Path, file: Path, dataset: str) -> None:
-    fix = f"run `daycast validate dataset={dataset}`, then prepare again"
+    _require_report(report, dataset)
     if not file.is_file():
         raise DataError(f"a raw file {file.name}", "none", f"run `daycast ingest dataset={dataset}`")
-    if not report.is_file():
-        raise DataError(f"a validation report of {dataset}", "none", fix)
     told = json.loads(report.read_text())
     with file.open("rb") as raw:
         md5 = hashlib.file_digest(raw, "md5").hexdigest()
@@ -71,5 +73,10 @@ def _require_validated(report: Path, file: Path, dataset: str) -> None:
         raise DataError(
             f"a report of success on the raw file in force ({md5})",
             f"one on {told['md5']}, success {told['success']}",
-            fix,
+            AGAIN.format(dataset),
         )
+
+
+def _require_report(report: Path, dataset: str) -> None:
+    if not report.is_file():
+        raise DataError(f"a validation report of {dataset}", "none", AGAIN.format(dataset))

@@ -1,0 +1,102 @@
+"""The command line as a user meets it who makes a mistake, or asks for help: real processes, real exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import lay_out
+
+COMMANDS = [
+    *(["run"], ["ingest"], ["validate"], ["prepare"], ["tune"], ["backtest"], ["forecast"], ["promote"]),
+    *(["leaderboard"], ["ui"], ["config", "show"], ["config", "schema"], ["data", "restore"], ["audit", "leakage"]),
+]
+HEAVY = ("torch", "pandas", "numpy", "mlflow", "prefect", "optuna", "great_expectations", "dvc", "hydra", "sqlalchemy")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on tiny data in which nothing has been run."""
+    return lay_out(tmp_path_factory.mktemp("a project") / "fresh").root
+
+
+def daycast(*words: str, at: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DAYCAST_", "MLFLOW_", "PREFECT_"))}
+    command = [sys.executable, "-m", "daycast", *words]
+    return subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project: Path) -> None:
+    code = (
+        "import sys; from daycast.cli import application; from typer.testing import CliRunner; "
+        f"shown = CliRunner().invoke(application(), {[*words, '--help']!r}); print(shown.output); "
+        f"print('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert f"daycast {' '.join(words)}" in done.stdout.replace("\n", " ") or words == ["config", "schema"]
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["run", "dataset=tinny"], 2, "did you mean `tiny`"),
+        (["run", "tuning.n_trial=3"], 2, "tuning.n_trials"),
+        (["run", "--nonsense"], 2, "No such option"),
+        (["nonsense"], 2, "No such command"),
+        (["ingest", "--from", "nothing.csv"], 3, "nothing.csv"),
+        (["validate"], 3, "daycast ingest dataset=tiny"),
+        (["prepare"], 3, "daycast ingest dataset=tiny"),
+        (["leaderboard"], 3, "daycast run dataset=tiny"),
+        (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
+        (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
+        (["data", "restore", "--run", "abc"], 6, "abc"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_in_a_message_and_its_exit_code(
+    words: list[str], code: int, text: str, project: Path
+) -> None:
+    done = daycast(*words, at=project)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_trace(project: Path) -> None:
+    done = daycast("validate", "--debug", at=project)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_outside_a_project_it_says_where_to_go(tmp_path: Path) -> None:
+    done = daycast("config", "show", at=tmp_path)
+    assert done.returncode == 2
+    assert "DAYCAST_ROOT" in done.stderr
+
+
+def test_it_works_from_a_folder_below(project: Path) -> None:
+    done = daycast("config", "show", "--json", at=project / "conf" / "model")
+    assert json.loads(done.stdout)["dataset"]["name"] == "tiny"
+
+
+@pytest.mark.parametrize("words", [["config", "schema"], ["run", "--dry-run", "--json"]], ids=" ".join)
+def test_machines_get_one_document(words: list[str], project: Path) -> None:
+    done = daycast(*words, at=project)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_a_dry_run_changes_nothing(project: Path) -> None:
+    before = sorted(p for p in project.rglob("*") if ".daycast" not in p.parts and "__pycache__" not in p.parts)
+    done = daycast("run", "--dry-run", at=project)
+    assert "to run" in done.stdout
+    after = sorted(p for p in project.rglob("*") if ".daycast" not in p.parts and "__pycache__" not in p.parts)
+    assert before == after

@@ -1,0 +1,168 @@
+"""Choosing on the validation folds: what is minimised, and what no trial may see."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daycast.core import windows
+from daycast.errors import HistoryError, ModelError
+from daycast.steps import fit, progress, transform, tune, window
+from daycast.steps.data import table
+from daycast.steps.reference import FoldsRef
+from daycast.steps.split import split
+from tests.project import Project
+
+pytestmark = pytest.mark.xdist_group("flows")
+
+
+@pytest.fixture
+def folds(project: Project) -> FoldsRef:
+    """Of the project's backtest."""
+    return split(project.settings, project.config(), project.data)
+
+
+def observed(project: Project, series: str) -> pd.Series:
+    """A series by day, read without daycast."""
+    frame = pd.read_parquet(project.settings.root / "data/prepared/tiny.parquet")
+    return frame[frame["unique_id"] == series].set_index("ds")["y"].dropna()
+
+
+def test_folds_lie_back_to_back_and_end_where_the_test_begins(folds: FoldsRef) -> None:
+    ends = [pd.Timestamp(fold.fit_cutoff) for fold in (*folds.validation, folds.test)]
+    assert np.diff(ends).tolist() == [pd.Timedelta(days=28)] * 2
+    for fold, end in zip(folds.validation, ends[1:], strict=True):
+        assert pd.Timestamp(fold.cutoffs[0]) == pd.Timestamp(fold.fit_cutoff)
+        assert pd.Timestamp(fold.cutoffs[-1]) + pd.Timedelta(days=fold.horizon) == end
+    assert folds.test.fit_cutoff == folds.test.cutoffs[0]
+
+
+def test_folds_that_do_not_fit_the_data_are_refused(project: Project) -> None:
+    with pytest.raises(HistoryError, match="history before the 20 validation folds"):
+        split(project.settings, project.config("backtest.n_folds=20", "backtest.fold_targets=60"), project.data)
+
+
+@pytest.mark.parametrize(("metric", "series"), [("mae", ["rail"]), ("rmse", ["bus"]), ("mae", ["bus", "rail"])])
+def test_the_objective_is_the_mean_over_the_folds_of_the_metric_in_raw_units_on_the_chosen_series(
+    project: Project, folds: FoldsRef, metric: str, series: list[str]
+) -> None:
+    config = project.config(
+        "model=[seasonal_naive]", f"backtest.metric={metric}", f"backtest.series=[{','.join(series)}]"
+    )
+    found = tune.tune(project.settings, config, project.data, folds, "seasonal_naive")
+    values = []
+    for fold in folds.validation:
+        for name in series:
+            y = observed(project, name)
+            days = [pd.Timestamp(c) + pd.Timedelta(days=h) for c in fold.cutoffs for h in range(1, 8)]
+            errors = np.array([y[day] - y[day - pd.Timedelta(days=7)] for day in days])
+            values.append(np.abs(errors).mean() if metric == "mae" else np.sqrt((errors**2).mean()))
+    assert found.value == pytest.approx(np.mean(values), rel=1e-12)
+    assert (found.study, found.n_trials, found.n_pruned, found.parameters) == (None, 1, 0, {})
+
+
+def test_no_validation_row_lies_after_the_final_fit_s_cutoff_and_none_is_fitted_on(
+    project: Project, folds: FoldsRef
+) -> None:
+    found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
+    for trial in tune.trials(project.settings, found):
+        rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{trial.number}.parquet")
+        assert rows["ds"].max() == pd.Timestamp(folds.test.fit_cutoff)
+        assert len(rows) == 2 * 2 * 4 * 7  # folds, series, origins, steps
+        by_fold = [rows[rows["cutoff"] >= fold.fit_cutoff]["ds"].min() for fold in folds.validation]
+        assert by_fold == [pd.Timestamp(fold.fit_cutoff) + pd.Timedelta(days=1) for fold in folds.validation]
+
+
+def test_a_search_can_be_read_back_without_its_study(project: Project, folds: FoldsRef) -> None:
+    found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
+    trials = tune.trials(project.settings, found)
+    assert [t.number for t in trials] == [0, 1]
+    assert trials[0].parameters == {"hidden": 6}  # the configured value is tried first
+    assert min(t.value for t in trials if t.value is not None) == found.value
+    assert sorted(trials[0].curve) == [1, 2, 3, 4]
+
+
+def test_bands_come_of_the_best_trial_s_residuals(project: Project, folds: FoldsRef) -> None:
+    found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
+    best = min(tune.trials(project.settings, found), key=lambda t: t.value or np.inf)
+    rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{best.number}.parquet")
+    residuals = rows.assign(r=rows["y"] - rows["y_hat"]).groupby("unique_id")["r"]
+    offsets = tune.offsets(project.settings, found)
+    assert list(offsets.index) == [(name, step) for name in ("bus", "rail") for step in range(1, 8)]
+    # Eight residuals a step are too few, so each step takes those of all steps.
+    expected = residuals.quantile(0.9)
+    assert offsets["q0.9"].unstack().sub(expected, axis=0).abs().to_numpy().max() < 1e-6
+
+
+def test_a_metric_without_a_value_is_said_and_not_searched_by(project: Project) -> None:
+    config = project.config("model=[seasonal_naive]", "backtest.start=2019-09-01", "backtest.n_folds=1")
+    data = config.dataset.model_copy(update={"season_length": 50})
+    config = config.model_copy(update={"dataset": data})
+    folds = split(project.settings, config, project.data)
+    short = folds.validation[0].model_copy(update={"start": "2019-09-20", "fit_cutoff": "2019-10-29"})
+    with pytest.raises(ModelError, match="a value of mase on validation-1"):
+        tune.tune(
+            project.settings, config, project.data, folds.model_copy(update={"validation": (short,)}), "seasonal_naive"
+        )
+
+
+def test_arrays_of_a_fold_end_at_its_cutoff_and_are_mapped_not_copied(project: Project, folds: FoldsRef) -> None:
+    config = project.config()
+    history = table(project.settings, config, project.data).panel
+    for fold in (*folds.validation, folds.test):
+        made = transform.arrays(project.settings, config, project.data, fold, config.model["gru"])
+        assert made.inputs.shape[1] == history.position(pd.Timestamp(fold.fit_cutoff)) + 1
+        assert all(isinstance(part, np.memmap) and not part.flags.writeable for part in made[:3])
+        found = window.load_windows(project.settings, config, project.data, fold, config.model["gru"])
+        assert found is not None
+        assert np.shares_memory(found.inputs, found.inputs[:, 3:])
+        assert isinstance(found.inputs, np.memmap)
+        assert len(found) == made.inputs.shape[1] - 14 - 7 + 1
+        direct = windows.starts(made, 14, 7)
+        assert found.starts.nbytes == direct.nbytes == len(found) * 2 * 4  # two numbers a window
+
+
+def test_a_state_tells_the_fold_s_own_scale(project: Project, folds: FoldsRef) -> None:
+    config = project.config()
+    for fold in folds.validation:
+        file = transform.state_file(project.settings, config, project.data, fold, config.model["gru"])
+        (state,) = json.loads(file.read_text())["transform"]["states"]
+        seen = [observed(project, name)[: fold.fit_cutoff].mean() for name in ("bus", "rail")]
+        assert np.ravel(state["center"]) == pytest.approx(seen)
+
+
+def test_half_filled_folders_are_never_taken(project: Project) -> None:
+    folder = project.settings.cache("fit", "half")
+
+    def fails(into: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transform.kept(folder, fails)
+    assert not folder.exists()
+    assert not list(folder.parent.glob(".half*"))
+    transform.kept(folder, lambda into: (into / "a").write_text("first"))
+    transform.kept(folder, lambda into: (into / "a").write_text("second"))
+    assert (folder / "a").read_text() == "first"
+
+
+def test_a_fit_that_was_interrupted_leaves_nothing_under_its_key_and_can_be_run_again(
+    project: Project, folds: FoldsRef
+) -> None:
+    config = project.config("seed=21", "tuning=none")
+    tuned = tune.tune(project.settings, config, project.data, folds, "gru")
+    before = project.kept("fit")
+
+    def interrupt(event: progress.Event) -> None:
+        if event.step == "fit":
+            raise KeyboardInterrupt
+
+    with progress.listening(interrupt), pytest.raises(KeyboardInterrupt):
+        fit.fit(project.settings, config, project.data, folds, tuned)
+    assert project.kept("fit") == before
+    made = fit.fit(project.settings, config, project.data, folds, tuned)
+    assert project.kept("fit") == before | {made.key}
+    assert fit.fit(project.settings, config, project.data, folds, tuned) == made
