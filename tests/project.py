@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from daycast import settings as daycast_settings
-from daycast.adapters import tracking
+from daycast.adapters import registry, tracking
 from daycast.config import Config, compose
 from daycast.settings import Settings
 from daycast.steps import progress
@@ -201,6 +201,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project,
         project = Project(settings)
         with progress.listening(project.events.append):
             yield project, project.train()
+
+
+@pytest.fixture(scope="session")
+def network(trained: tuple[Project, Outcome]) -> str:
+    """Number of a registered version of a network; the champion is what it was."""
+    project, _ = trained
+    uri, name = project.settings.tracking_uri, "daycast-tiny"
+    with environment(project.settings):
+        before = registry.by_alias(uri, name, "champion")
+        project.train("model=[naive,seasonal_naive,gru]", "promotion.margin=0.99")
+        if before is not None:
+            registry.set_alias(uri, name, "champion", before.number)
+        return next(v.number for v in registry.versions(uri, name) if v.tags["daycast.model"] == "gru")
 
 
 @pytest.fixture

@@ -16,13 +16,15 @@ DS = pd.date_range("2024-01-01", periods=60)
 
 
 def rows(ids: tuple[str, ...] = ("bus", "rail"), every: int = 1) -> pd.DataFrame:
-    """Forecasts 1 and 7 ahead of weekly waves; 7 ahead only from every ``every``-th origin."""
+    """Forecasts 1 and 7 ahead of weekly waves, from every ``every``-th origin."""
     wave = 5e5 + 2e5 * np.sin(np.arange(60) * 2 * np.pi / 7)
     parts = []
     for name in ids:
         for step in (1, 7):
-            part = pd.DataFrame({"unique_id": name, "ds": DS, "step": step, "y": wave, "y_hat": wave * 1.03})
-            parts.append(part.iloc[:: every if step == 7 else 1])
+            cutoff = DS - pd.Timedelta(days=step)
+            values = {"cutoff": cutoff, "ds": DS, "step": step, "y": wave, "y_hat": wave * 1.03}
+            part = pd.DataFrame({"unique_id": name, **values})
+            parts.append(part[(part["cutoff"] - DS[0]).dt.days % every == 0])
     made = pd.concat(parts, ignore_index=True)
     return made.assign(**{"q0.1": made["y_hat"] * 0.95, "q0.9": made["y_hat"] * 1.05})
 

@@ -8,16 +8,21 @@ import textwrap
 
 import pytest
 
-from daycast.adapters.search import Objective, importances, search
+from daycast.adapters import search as adapter
+from daycast.adapters.search import importances, search
 from daycast.config import Tuning
 from daycast.config.models import Choice, FloatRange, IntRange
 
 SPACE = {"x": FloatRange(kind="float", low=-5, high=5), "n": IntRange(kind="int", low=1, high=9)}
 
 
+def Objective(evaluate, space, start, segment=100):  # noqa: N802 - stands for the class
+    return adapter.Objective(evaluate, space, start, segment)
+
+
 def tuning(**changes):
     values = {"name": "t", "n_trials": 8, "n_startup_trials": 3, "warmup_epochs": 2, "seeds": 1}
-    return Tuning(**(values | {"pruner": "median", "timeout_s": None} | changes))
+    return Tuning(**(values | {"pruner": "median"} | changes))
 
 
 @pytest.fixture
@@ -66,6 +71,17 @@ def test_the_median_pruner_stops_bad_trials_and_saves_their_epochs(url):
     assert all(t.value is None for t in pruned)
     assert len(epochs) == sum(len(t.curve) for t in result.trials) < 12 * 20
     assert result.best.state == "complete"
+
+
+def test_a_good_first_fold_does_not_shield_a_trial_in_the_second(url):
+    def evaluate(parameters, report, _number):
+        for step in range(20):  # the first fold is easy for all; the second tells them apart
+            report(step, 0.1 if step < 10 else 1 + abs(parameters["x"]))
+        return abs(parameters["x"])
+
+    objective = Objective(evaluate, {"x": Choice(kind="choice", values=(0.0, 1.0, 2.0, 3.0))}, {"x": 0.0}, segment=10)
+    result = search(url, "s", objective, tuning(n_trials=12, warmup_epochs=9), seed=3)
+    assert {max(t.curve) for t in result.trials if t.state == "pruned"} == {19}  # after the warm-up of its own fold
 
 
 def test_without_a_pruner_every_trial_ends(url):

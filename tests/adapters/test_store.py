@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,14 +73,16 @@ def test_what_was_forecast_first_stays(engine: Engine) -> None:
 
 def test_another_version_of_the_model_or_the_data_is_another_forecast(engine: Engine) -> None:
     other = Lineage("data2", "commit1", "config1", "run1")
+    elsewhere = Lineage("data1", "commit1", "config1", "run2")  # version 7 of another registry
     written = [
         store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE),
         store.write_forecasts(engine, "cta", rows(), ("gru", "8"), LINEAGE),
         store.write_forecasts(engine, "cta", rows(), ("gru", "7"), other),
+        store.write_forecasts(engine, "cta", rows(), ("gru", "7"), elsewhere),
         store.write_forecasts(engine, "sample", rows(), ("gru", "7"), LINEAGE),
     ]
-    assert written == [3, 3, 3, 3]
-    assert len(store.read_forecasts(engine, "cta")) == 9
+    assert written == [3, 3, 3, 3, 3]
+    assert len(store.read_forecasts(engine, "cta")) == 12
 
 
 def test_a_row_without_a_band_is_kept_without_one(engine: Engine) -> None:
@@ -95,14 +99,51 @@ def test_two_writers_at_once_write_each_row_once(engine: Engine) -> None:
     assert sum(written) == len(store.read_forecasts(engine, "cta")) == 1000
 
 
-def test_the_promotion_history_only_grows_and_says_each_thing_once(engine: Engine) -> None:
+def test_the_promotion_history_only_grows_and_tells_each_move_once(engine: Engine) -> None:
     decision = {"winner": "gru", "reasons": ["better"]}
     assert store.write_promotion(engine, "cta", "run1", (None, "1"), decision)
+    assert store.write_promotion(engine, "sample", "run1", (None, "1"), decision)
     assert store.write_promotion(engine, "cta", "run2", ("1", "2"), decision)
-    assert not store.write_promotion(engine, "cta", "run1", (None, "1"), {"winner": "other"})
+    assert not store.write_promotion(engine, "cta", "run2", ("1", "2"), {"winner": "other"})
+    assert store.write_promotion(engine, "cta", "run1", ("2", "1"), decision)  # the way back is a move too
     found = store.read_promotions(engine, "cta")
-    assert found[["from_version", "to_version"]].to_numpy().tolist() == [[None, "1"], ["1", "2"]]
-    assert found["decision"].tolist() == [decision, decision]
+    assert found[["number", "from_version", "to_version"]].to_numpy().tolist() == [
+        [1, None, "1"],
+        [2, "1", "2"],
+        [3, "2", "1"],
+    ]
+    assert found["decision"].tolist() == [decision] * 3
+    assert str(found["decided_at"].dt.tz) == "UTC"
+
+
+def test_of_two_promotions_at_once_both_are_told_and_the_same_one_once(engine: Engine) -> None:
+    moves = [("run1", (None, "1")), ("run1", (None, "1")), ("run2", (None, "2")), ("run3", (None, "3"))]
+    with ThreadPoolExecutor(4) as pool:
+        new = list(pool.map(lambda move: store.write_promotion(engine, "cta", *move, {}), moves))
+    found = store.read_promotions(engine, "cta")
+    assert sum(new) == len(found)
+    assert set(found["run_id"]) == {"run1", "run2", "run3"}
+    assert found["number"].tolist() == list(range(1, len(found) + 1))
+
+
+OPENING = """
+import sys
+from daycast.adapters import store
+with store.opened(sys.argv[1]) as engine:
+    store.write_promotion(engine, "cta", sys.argv[2], (None, sys.argv[2]), {})
+"""
+
+
+def test_processes_that_make_the_store_at_once_do_not_disturb_each_other(engine: Engine) -> None:
+    store.metadata.drop_all(engine)
+    url = engine.url.render_as_string(hide_password=False)
+    started = [
+        subprocess.Popen([sys.executable, "-c", OPENING, url, str(i)], stderr=subprocess.PIPE, text=True)
+        for i in range(4)
+    ]
+    told = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, told
+    assert set(store.read_promotions(engine, "cta")["to_version"]) == {"0", "1", "2", "3"}
 
 
 def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
@@ -114,6 +155,23 @@ def test_a_store_that_is_not_there_is_named_without_its_password() -> None:
     assert "DAYCAST_STORE_URL" in error.value.fix
 
 
-def test_an_address_that_is_none_is_a_clear_error() -> None:
-    with pytest.raises(ToolError, match="store"), store.opened("nonsense"):
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "mysql://me:hush@there/db", "postgresql://me:hush@there:port/db", "postgresql+asyncdb://me:hush@a/b"],
+)
+def test_an_address_that_can_not_be_used_is_a_clear_error(url: str) -> None:
+    with pytest.raises(ToolError, match="DAYCAST_STORE_URL") as error, store.opened(url):
+        pass
+    assert "hush" not in str(error.value)
+
+
+def test_a_driver_that_is_missing_is_named_with_what_to_install() -> None:
+    told = r"pg8000[\s\S]*pip install 'daycast\[postgres\]'"
+    with pytest.raises(ToolError, match=told), store.opened("postgresql+pg8000://me:hush@there/db"):
+        pass
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "forecasts.db").write_text("not a database, and long enough to be read as one" * 9)
+    with pytest.raises(ToolError, match=r"forecasts\.db"), store.opened(f"sqlite:///{tmp_path / 'forecasts.db'}"):
         pass

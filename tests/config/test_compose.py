@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from pydantic import BaseModel
+from tests.conftest import ROOT
 
 from daycast.config import Config, compose, config_hash, dataset_only
 from daycast.errors import ConfigError
-from tests.conftest import ROOT
 
 GROUPS = ("dataset", "model", "backtest", "tuning", "trainer", "promotion")
 SHIPPED = [(g, file.stem) for g in GROUPS for file in sorted((ROOT / "conf" / g).glob("*.yaml"))]

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -161,42 +162,45 @@ def test_prefect_shows_the_leaderboard(project: Project, outcome: Outcome) -> No
     assert decision.reasons[-1] in shown.description
 
 
-def test_the_same_run_again_takes_all_it_can_from_the_cache_and_logs_nothing_twice(
-    client: MlflowClient, project: Project
-) -> None:
-    first = project.train()
-    at = client.get_run(first.run.run_id).info.experiment_id
-    before = {r.info.run_id: r.to_dictionary() for r in client.search_runs([at])}
-    points = {
+def logged(client: MlflowClient, experiment: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All runs of an experiment, and all points of their metrics."""
+    runs = {r.info.run_id: r.to_dictionary() for r in client.search_runs([experiment])}
+    return runs, {
         (run, name): client.get_metric_history(run, name)
-        for run, told in before.items()
+        for run, told in runs.items()
         for name in told["data"]["metrics"]
     }
-    again = project.train()
-    assert project.cached == {f"{step} {model}" for step in (*KEPT, "record") for model in MODELS}
-    assert {line.split()[0] for line in project.ran}.isdisjoint({*KEPT})
-    assert again.run == first.run
-    assert again.champion == first.champion
-    assert again.forecast is not None
-    assert again.forecast.new_rows == 0
-    after = {r.info.run_id: r.to_dictionary() for r in client.search_runs([at])}
-    parent = first.run.run_id
-    assert {k: v for k, v in after.items() if k != parent} == {k: v for k, v in before.items() if k != parent}
-    assert after[parent]["data"] == before[parent]["data"]
-    assert {(run, name): client.get_metric_history(run, name) for run, name in points} == points
 
 
-def test_prefect_says_cached_of_what_it_takes_from_the_cache(project: Project) -> None:
+def task_states(name: str) -> dict[str, str]:
+    """Task run -> state of the newest flow run, which must have this name."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.sorting import FlowRunSort
 
-    project.train()
     with get_client(sync_client=True) as prefect:
         (newest,) = prefect.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
         found = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[newest.id])))
-    states = {run.name: run.state_name for run in found}
-    assert newest.name == f"training model=[{','.join(MODELS)}]"
+    assert newest.name == name
+    return {run.name: str(run.state_name) for run in found}
+
+
+def test_the_same_run_again_takes_all_it_can_from_the_cache_and_logs_nothing_twice(
+    client: MlflowClient, project: Project, outcome: Outcome
+) -> None:
+    at, parent = client.get_run(outcome.run.run_id).info.experiment_id, outcome.run.run_id
+    before, points = logged(client, at)
+    again = project.train()
+    assert project.cached == {f"{step} {model}" for step in (*KEPT, "record") for model in MODELS}
+    assert {line.split()[0] for line in project.ran}.isdisjoint(KEPT)
+    assert (again.run, again.champion, again.board) == (outcome.run, outcome.champion, outcome.board)
+    assert again.forecast is not None
+    assert again.forecast.new_rows == 0
+    after, points_after = logged(client, at)
+    assert {k: v for k, v in after.items() if k != parent} == {k: v for k, v in before.items() if k != parent}
+    assert after[parent]["data"] == before[parent]["data"]
+    assert points_after == points
+    states = task_states(f"training model=[{','.join(MODELS)}]")
     assert {name for name, state in states.items() if state == "Cached"} == project.cached
     assert {state for name, state in states.items() if name not in project.cached} == {"Completed"}
 
@@ -216,16 +220,17 @@ def test_more_seeds_fit_again_and_do_not_search_again(project: Project) -> None:
     assert project.kept("tune") == before
 
 
-@pytest.mark.parametrize("step", ["fit", "tune"])
-def test_a_result_that_was_deleted_is_made_again_and_only_that_one(project: Project, step: str) -> None:
+def test_results_that_were_deleted_are_made_again_and_only_those(project: Project) -> None:
     config, data = project.config(), project.data
-    folder = project.settings.cache(step, getattr(keys, step)(config, data, "gru"))
-    compared = ("model/weights.safetensors", "report.json") if step == "fit" else ("offsets.parquet", "trials.json")
-    before = {name: (folder / name).read_bytes() for name in compared}
-    shutil.rmtree(folder)
+    fitted = project.settings.cache("fit", keys.fit(config, data, "sarima"))
+    tuned = project.settings.cache("tune", keys.tune(config, data, "gru"))
+    files = [fitted / "model/weights.safetensors", tuned / "offsets.parquet", tuned / "trials.json"]
+    before = [file.read_bytes() for file in files]
+    shutil.rmtree(fitted)
+    shutil.rmtree(tuned)
     project.train(last="backtest")
-    assert {line for line in project.ran if line.split()[0] in KEPT} == {f"{step} gru"}
-    assert {name: (folder / name).read_bytes() for name in compared} == before  # equal input, equal bytes
+    assert {line for line in project.ran if line.split()[0] in KEPT} == {"fit sarima", "tune gru"}
+    assert [file.read_bytes() for file in files] == before  # equal input, equal bytes
 
 
 def test_what_a_step_raises_comes_through_and_the_next_run_takes_the_same_one_up(project: Project) -> None:

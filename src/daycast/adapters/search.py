@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,11 +47,13 @@ class Objective:
         evaluate: called with (parameters, report, trial number); returns the value, lower is better.
         space: parameter -> what to search.
         start: the configured values of those parameters, tried first.
+        segment: steps of the curve after which it starts anew, on another fold; values are compared within one only.
     """
 
     evaluate: Callable[[dict[str, Any], Report, int], float]
     space: Mapping[str, Space]
     start: Mapping[str, Any]
+    segment: int
 
 
 def search(
@@ -72,7 +75,7 @@ def search(
     Raises:
         Whatever ``evaluate`` raises, except ``TrialPruned``.
     """
-    study = _study(url, study_name, tuning, seed)
+    study = _study(url, study_name, tuning, seed, objective.segment)
     if all(t.state.name == "FAIL" for t in study.trials):  # also where the first one failed and was mended since
         study.enqueue_trial(dict(objective.start))
 
@@ -97,7 +100,7 @@ def search(
     missing = tuning.n_trials - len(_finished(study))
     tell()
     if missing > 0:
-        study.optimize(evaluate, n_trials=missing, timeout=tuning.timeout_s, callbacks=[tell])
+        study.optimize(evaluate, n_trials=missing, callbacks=[tell])
     ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]  # a killed one runs on paper
     return SearchResult(_record(study.best_trial), tuple(_record(t) for t in ended))
 
@@ -132,7 +135,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
         )
 
 
-def _study(url: str, name: str, tuning: Tuning, seed: int) -> optuna.Study:
+def _study(url: str, name: str, tuning: Tuning, seed: int, segment: int) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error that ends a trial is raised, and told once
@@ -142,12 +145,32 @@ def _study(url: str, name: str, tuning: Tuning, seed: int) -> optuna.Study:
     study.sampler = optuna.samplers.TPESampler(
         seed=seed + len(_finished(study)), n_startup_trials=tuning.n_startup_trials
     )
-    study.pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=tuning.n_startup_trials, n_warmup_steps=tuning.warmup_epochs)
-        if tuning.pruner == "median"
-        else optuna.pruners.NopPruner()
-    )
+    study.pruner = _median_pruner(tuning, segment) if tuning.pruner == "median" else optuna.pruners.NopPruner()
     return study
+
+
+def _median_pruner(tuning: Tuning, segment: int) -> optuna.pruners.BasePruner:
+    import optuna
+
+    class SegmentedMedianPruner(optuna.pruners.BasePruner):
+        """Optuna's median rule, within a segment: its own takes the best value of all steps so far, so one easy fold
+        would shield a trial in all that follow."""
+
+        def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+            step = trial.last_step
+            if step is None or step % segment < tuning.warmup_epochs:
+                return False
+            first = step - step % segment
+
+            def best(of: optuna.trial.FrozenTrial) -> float | None:
+                return min((v for s, v in of.intermediate_values.items() if first <= s <= step), default=None)
+
+            complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+            others = [value for value in map(best, complete) if value is not None]
+            own = best(trial)
+            return own is not None and len(others) >= tuning.n_startup_trials and own > statistics.median(others)
+
+    return SegmentedMedianPruner()
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     create_engine,
+    make_url,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -41,7 +42,7 @@ forecasts = Table(
     Column("ds", DateTime, nullable=False),
     Column("step", Integer, nullable=False),
     Column("y_hat", Float(53), nullable=False),  # raw units of the dataset
-    Column("quantiles", JSON, nullable=False),  # level as text -> value, raw units
+    Column("quantiles", JSON, nullable=False),  # level as text -> value, raw units; only levels that have a value
     Column("model", String(64), nullable=False),
     Column("model_version", String(64), nullable=False),
     Column("data_version", String(64), nullable=False),
@@ -49,8 +50,11 @@ forecasts = Table(
     Column("config_hash", String(64), nullable=False),
     Column("run_id", String(64), nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
-    # The same model version on the same data makes the same forecast: a second write of it changes nothing.
-    UniqueConstraint("dataset", "unique_id", "cutoff", "ds", "model_version", "data_version", name="one_forecast"),
+    # The same model version on the same data makes the same forecast: a second write of it changes nothing. The run
+    # that made the version is part of its identity, as version numbers start anew in another registry.
+    UniqueConstraint(
+        "dataset", "unique_id", "cutoff", "ds", "model_version", "run_id", "data_version", name="one_forecast"
+    ),
 )
 
 promotions = Table(
@@ -58,15 +62,18 @@ promotions = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("dataset", String(64), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, of this dataset
     Column("run_id", String(64), nullable=False),
     Column("from_version", String(64)),  # the champion before, if there was one
     Column("to_version", String(64), nullable=False),
     Column("decision", JSON, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("dataset", "run_id", "to_version", name="one_promotion"),
+    # Of two writers at once, one is first; the other then sees what it wrote.
+    UniqueConstraint("dataset", "number", name="one_after_the_other"),
 )
 
-KEYS = ["dataset", "unique_id", "cutoff", "ds", "model_version", "data_version"]
+KEYS = ["dataset", "unique_id", "cutoff", "ds", "model_version", "run_id", "data_version"]
+INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 @contextmanager
@@ -78,38 +85,53 @@ def opened(url: str) -> Iterator[Engine]:
     """
     engine = _engine(url)
     try:
-        metadata.create_all(engine)
+        _make_tables(engine)
         yield engine
     except SQLAlchemyError as error:
-        raise ToolError(
-            "a forecast store that can be written",
-            f"{type(error).__name__} at {engine.url.render_as_string(hide_password=True)}: {error.args[0]}",
-            "check DAYCAST_STORE_URL and that the database is up",
-        ) from error
+        raise _failed(engine.url.render_as_string(hide_password=True), error) from error
     finally:
         engine.dispose()
 
 
 def _engine(url: str) -> Engine:
     try:
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            return create_engine(url, connect_args={"timeout": 60})
-        return create_engine(url, pool_pre_ping=True)
-    except (SQLAlchemyError, ImportError) as error:
+        parts = make_url(url)
+        if parts.get_backend_name() not in INSERTS:
+            raise ToolError(
+                f"DAYCAST_STORE_URL to name {' or '.join(INSERTS)}", parts.get_backend_name(), "choose one of these"
+            )
+        if parts.get_backend_name() == "sqlite":
+            Path(parts.database or "").parent.mkdir(parents=True, exist_ok=True)
+            return create_engine(parts, connect_args={"timeout": 60})
+        return create_engine(parts, pool_pre_ping=True)
+    except (SQLAlchemyError, ValueError) as error:  # ValueError: a port that is no number
+        raise _failed("DAYCAST_STORE_URL", error) from error
+    except ModuleNotFoundError as error:
         raise ToolError(
-            "the URL of a forecast store, such as postgresql+psycopg2://user:password@host/database",
-            f"one that SQLAlchemy can't use ({type(error).__name__})",
-            "correct DAYCAST_STORE_URL; PostgreSQL needs `pip install 'daycast[postgres]'`",
+            "a driver for the database of DAYCAST_STORE_URL", f"no {error.name}", "`pip install 'daycast[postgres]'`"
         ) from error
 
 
+def _failed(where: str, error: Exception) -> ToolError:
+    return ToolError(
+        "a forecast store that can be written",
+        f"{type(error).__name__} at {where}: {error.args[0]}",
+        "check DAYCAST_STORE_URL and that the database is up",
+    )
+
+
+def _make_tables(engine: Engine) -> None:
+    try:
+        metadata.create_all(engine)
+    except SQLAlchemyError:  # another process was making them at the same moment; if not, this fails again
+        metadata.create_all(engine)
+
+
 def _insert_new(engine: Engine, target: Table, records: list[dict[str, Any]], keys: list[str]) -> int:
-    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-    new = 0
+    insert, new = INSERTS[engine.dialect.name], 0
     with engine.begin() as connection:
         for start in range(0, len(records), 500):  # below the limit of bound values of both databases
-            statement = dialect.insert(target).values(records[start : start + 500])
+            statement = insert(target).values(records[start : start + 500])
             written = connection.execute(statement.on_conflict_do_nothing(index_elements=keys).returning(target.c.id))
             new += len(written.all())
     return new
@@ -152,26 +174,41 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
 
 
 def read_forecasts(engine: Engine, dataset: str) -> pd.DataFrame:
-    """All forecast rows of a dataset, oldest cutoff first, lineage included."""
+    """All forecast rows of a dataset, oldest cutoff first, lineage included; ``made_at`` in UTC."""
     query = select(forecasts).where(forecasts.c.dataset == dataset)
-    return pd.read_sql(query.order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds), engine)
+    rows = pd.read_sql(query.order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds), engine)
+    return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 
 
 def write_promotion(
     engine: Engine, dataset: str, run_id: str, versions: tuple[str | None, str], decision: dict[str, Any]
 ) -> bool:
-    """Append a promotion (from, to) with its decision; the same one again changes nothing. True if it was new."""
-    record = {
-        "dataset": dataset,
-        "run_id": run_id,
-        "from_version": versions[0],
-        "to_version": versions[1],
-        "decision": decision,
-        "decided_at": datetime.now(UTC),
-    }
-    return _insert_new(engine, promotions, [record], ["dataset", "run_id", "to_version"]) == 1
+    """Append a promotion (from, to) with its decision; writing the newest one again changes nothing.
+
+    Returns:
+        Whether it was new.
+    """
+    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number.desc()).limit(1)
+    while True:
+        with engine.connect() as connection:
+            newest = connection.execute(query).one_or_none()
+        if newest is not None and (newest.run_id, newest.from_version, newest.to_version) == (run_id, *versions):
+            return False
+        record = {
+            "dataset": dataset,
+            "number": 1 if newest is None else newest.number + 1,
+            "run_id": run_id,
+            "from_version": versions[0],
+            "to_version": versions[1],
+            "decision": decision,
+            "decided_at": datetime.now(UTC),
+        }
+        if _insert_new(engine, promotions, [record], ["dataset", "number"]):
+            return True
 
 
 def read_promotions(engine: Engine, dataset: str) -> pd.DataFrame:
-    """The promotion history of a dataset, oldest first."""
-    return pd.read_sql(select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.id), engine)
+    """The promotion history of a dataset, oldest first; ``decided_at`` in UTC."""
+    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number)
+    rows = pd.read_sql(query, engine)
+    return rows.assign(decided_at=pd.to_datetime(rows["decided_at"], utc=True))

@@ -139,8 +139,9 @@ def promote(
     here, configured = ready(overrides, debug)
     from daycast.cli import console, summary
     from daycast.steps import promote as step
+    from daycast.steps.register import REGISTERED
 
-    found = summary.newest(here, configured, overrides or [])
+    found = summary.newest(here, configured, overrides or [], REGISTERED)
     decision, version = step.decided(here, found.run_id)
     if not dry_run:
         version = step.promote(here, configured.dataset.name, found.run_id)
@@ -157,8 +158,9 @@ def leaderboard(overrides: Overrides = None, as_json: AsJson = False, debug: Deb
     """
     here, configured = ready(overrides, debug)
     from daycast.cli import console, summary
+    from daycast.steps.record import COMPARED
 
-    found = summary.newest(here, configured, overrides or [])
+    found = summary.newest(here, configured, overrides or [], COMPARED)
     board = summary.board_of(here, found.run_id)
     title = f"{configured.dataset.name}, {found.name} ({found.run_id})"
     console.machine({"run_id": found.run_id, "leaderboard": board}) if as_json else summary.show_board(board, title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,17 @@ def plan(settings: Settings, config: Config) -> pd.DataFrame:
     return pd.DataFrame([{"model": model} | {step: state(step, model) for step in KEPT} for model in config.model])
 
 
-def newest(settings: Settings, config: Config, overrides: Sequence[str]) -> tracking.Run:
-    """The dataset's newest finished run, of the backtest named in the overrides if one is.
+def newest(settings: Settings, config: Config, overrides: Sequence[str], reached: Mapping[str, str]) -> tracking.Run:
+    """The dataset's newest finished run that got as far as asked, of the backtest named in the overrides if one is.
+
+    Args:
+        reached: ``record.COMPARED`` for one with a leaderboard, ``register.REGISTERED`` for one with a version.
 
     Raises:
         DataError: there is none.
     """
     chosen = any(o.startswith("backtest=") for o in overrides)
-    tags = {"daycast.backtest": config.backtest.name} if chosen else {}
+    tags = {**reached, **({"daycast.backtest": config.backtest.name} if chosen else {})}
     found = tracking.latest(tracker(settings), config.dataset.name, tags)
     if found is None:
         asked = f" with backtest={config.backtest.name}" if chosen else ""

@@ -157,7 +157,7 @@ class Recurrent(_Family):
         faults = [
             f"search.{name}: not a field of this model that can be searched"
             for name in self.search
-            if name not in type(self).model_fields or name in ("family", "search", "transforms", "inputs")
+            if name not in type(self).model_fields or name in ("family", "search", "transforms", "inputs", "loss")
         ]
         for name, space in self.search.items():
             if not isinstance(space, Choice) and space.low > space.high:

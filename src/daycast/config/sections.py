@@ -79,7 +79,6 @@ class Tuning(Section):
     n_startup_trials: int = Field(ge=1, description="random trials before TPE and pruning set in")
     pruner: Literal["median", "none"] = Field(description="when to stop a trial early")
     warmup_epochs: int = Field(ge=0, description="epochs of a fold before a trial may be pruned")
-    timeout_s: float | None = Field(gt=0, description="stop starting trials after this many seconds; null for never")
     seeds: int = Field(
         ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged"
     )

@@ -11,7 +11,10 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Those whose release can change a forecast.
-LIBRARIES = ("numpy", "optuna", "pandas", "pytorch-lightning", "scipy", "statsforecast", "statsmodels", "torch")
+LIBRARIES = (
+    *("numpy", "optuna", "pandas", "pytorch-lightning", "scipy"),
+    *("statsforecast", "statsmodels", "torch", "utilsforecast"),
+)
 
 
 def key(*parts: Any) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from daycast.adapters import sources, versioning
 from daycast.adapters.versioning import Raw
-from daycast.config import dataset_only
+from daycast.config import Dataset, dataset_only
+from daycast.core import content
 from daycast.errors import DataError
 from daycast.settings import Settings
 
@@ -25,7 +26,8 @@ def ingest(
 
     Args:
         from_file: a local copy to take instead of the configured source.
-        fetch: if false, the bytes in force are taken, and the source is asked only where there are none.
+        fetch: if false, the bytes in force are taken; the source is asked only where there are none, or where the
+            dataset's ``source`` is no longer the one they were taken for.
         on_bytes: told the progress of a download: bytes so far, and all of them if known.
 
     Raises:
@@ -37,7 +39,9 @@ def ingest(
     folder = root / "data" / "raw" / dataset
     pointer = folder.with_name(f"{dataset}.dvc")
     section = dataset_only(root, dataset)
-    if not fetch and from_file is None:
+    source = _source(section)
+    note = settings.state / "ingest" / f"{dataset}.source"
+    if not fetch and from_file is None and _is_of(note, source, section):
         try:
             md5 = versioning.settle(root, dataset)
             return Raw(dataset, md5, folder / f"received.{section.read.format}", changed=False)
@@ -54,4 +58,16 @@ def ingest(
     )
     md5 = versioning.add(root, folder)
     versioning.push(root, dataset)
+    note.write_text(source)
     return Raw(dataset, md5, received.file, changed=pointer.read_text() != before)
+
+
+def _source(section: Dataset) -> str:
+    """Key of where the bytes come from; of simulated ones, also of the code that makes them."""
+    made = content.code("core/simulate.py") if section.simulated else ""
+    return content.key(section.source, section.read.format, made)
+
+
+def _is_of(note: Path, source: str, section: Dataset) -> bool:
+    """Whether the bytes in force were taken for this source; in a new clone only simulated ones need not be believed."""
+    return note.read_text() == source if note.is_file() else not section.simulated

@@ -6,7 +6,7 @@ import json
 
 from daycast.adapters import registry, store, tracking
 from daycast.core.compare import Decision
-from daycast.errors import PromotionError
+from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
@@ -17,15 +17,20 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, VersionRef]:
     """The decision that a run recorded, and the version of its winner.
 
     Raises:
-        PromotionError: the run registered no version of its winner.
+        PromotionError: the run ended before it registered a winner.
+        ToolError: there is no such run.
     """
     where = tracker(settings)
-    decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
-    versions = json.loads(tracking.text(where, run_id, VERSIONS))
-    if decision.winner not in versions:
+    run = tracking.find(where, run_id)
+    try:
+        decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
+        versions = json.loads(tracking.text(where, run_id, VERSIONS))
+    except ToolError as error:
         raise PromotionError(
-            f"a registered version of {decision.winner}", f"only {sorted(versions)} in run {run_id}", "run it again"
-        )
+            "a run that went as far as to register its winner",
+            f"run {run_id} ({run.name}) did not",
+            "do it again with `daycast run` and the same overrides: what it did is not repeated",
+        ) from error
     return decision, VersionRef(**versions[decision.winner])
 
 

@@ -23,6 +23,7 @@ from daycast.steps.data import frame, table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
 
+COMPARED = {"daycast.compared": "1"}  # of a run that has a leaderboard
 FEW = 5  # series up to which each has metrics of its own; more are a table
 
 
@@ -139,6 +140,7 @@ def record_run(
             tables={"leaderboard": ranked, "stationarity": stationarity},
         ),
     )
+    tracking.tag(where, run.run_id, COMPARED)
 
 
 def _source(settings: Settings, data: DataRef) -> tuple[Path, object]:

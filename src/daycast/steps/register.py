@@ -18,6 +18,7 @@ from daycast.steps.data import frame, table
 from daycast.steps.record import tracker
 from daycast.steps.reference import BoardRef, DataRef, RunRef, TunedRef, VersionRef
 
+REGISTERED = {"daycast.registered": "1"}  # of a run whose winner has a version
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
@@ -46,6 +47,7 @@ def register(
         registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
     told = {name: v.model_dump() for name, v in versions.items()}
     tracking.put(tracker(settings), run.run_id, {VERSIONS: json.dumps(told, indent=1)})
+    tracking.tag(tracker(settings), run.run_id, REGISTERED)
     return versions[decision.winner]
 
 

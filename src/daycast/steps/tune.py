@@ -51,7 +51,12 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         found = search.search(
             settings.studies_url,
             study := f"{data.dataset}-{name}-{key}",
-            search.Objective(scorer.trial, model.search, {field: getattr(model, field) for field in model.search}),
+            search.Objective(
+                scorer.trial,
+                model.search,
+                {field: getattr(model, field) for field in model.search},
+                segment=config.trainer.max_epochs,
+            ),
             config.tuning,
             config.seed,
             on_trial=scorer.on_trial,
@@ -161,6 +166,6 @@ class _Scorer:
             note = f"trial {self.finished + 1} of {trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
             emit("tune", self.name, self.finished * n + k, trials * n, note)
             # Folds lie behind each other on the axis of the curve, so only like is compared with like.
-            report(k * total + epoch, float(values["val_loss"]))
+            report(k * total + epoch - 1, float(values["val_loss"]))
 
         return on_epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 KEY = "daycast.key"
+UNFINISHED_S = 3600.0  # age of an upload without a version at which nobody works on it any more
 _ONE_AT_A_TIME = threading.Lock()  # MLflow hands a model that comes as code over in a global variable
 
 
@@ -65,8 +67,10 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
         if found:
             return _with_aliases(client, name, found)[0]
         experiment = client.get_run(run_id).info.experiment_id
-        for cut_off in client.search_logged_models([experiment], f"tags.`{KEY}` = '{key}'"):
-            client.delete_logged_model(cut_off.model_id)  # of a process that died before it made the version
+        for upload in client.search_logged_models([experiment], f"tags.`{KEY}` = '{key}'"):
+            # Of a process that died before it made the version; a young one may be of a process that lives.
+            if time.time() - upload.creation_timestamp / 1000 > UNFINISHED_S:
+                client.delete_logged_model(upload.model_id)
         model = _uploaded(client, experiment, run_id, candidate, tags)
         proven = False
         try:
@@ -75,6 +79,10 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
         finally:
             if not proven:
                 client.delete_logged_model(model.model_id)
+        found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
+        if found:  # another process was faster
+            client.delete_logged_model(model.model_id)
+            return _with_aliases(client, name, found)[0]
         return _made(client, name, run_id, model, tags)
 
 

@@ -7,7 +7,7 @@ other. Every write may be repeated: a run is found again by its key, and what it
 from daycast.adapters.tracking.client import Tracking
 from daycast.adapters.tracking.lookup import Run, children, find, latest, link, text
 from daycast.adapters.tracking.results import Results, Trial
-from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, trials, use_data
+from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, tag, trials, use_data
 from daycast.adapters.tracking.ui import serve_ui
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "put",
     "record",
     "serve_ui",
+    "tag",
     "text",
     "trials",
     "use_data",

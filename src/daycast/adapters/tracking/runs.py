@@ -145,6 +145,13 @@ def use_data(
             client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
 
+def tag(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run."""
+    with connected(tracking) as client:
+        for name, value in tags.items():
+            client.set_tag(run_id, name, value)
+
+
 def _opened(
     client: MlflowClient,
     experiment_id: str,
