@@ -20,6 +20,7 @@ def forecasting(dataset: str, as_of: date | None = None, horizon: int | None = N
         horizon: steps ahead; ``None`` for what the champion was judged on.
         fetch: whether to ask the source for newer data where some is there already.
     """
+    tasks.require_champion(dataset)
     raw = tasks.ingest(dataset, fetch)
     report = tasks.validate(raw, as_of)
     data = tasks.prepare(report)

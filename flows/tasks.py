@@ -86,14 +86,11 @@ def may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     return theirs or isinstance(error.__cause__, PassingError)
 
 
-# Only ingest touches the world, so only it is worth repeating.
-@task(
-    task_run_name="ingest {dataset}",
-    retries=2,
-    retry_delay_seconds=[5, 30],
-    retry_condition_fn=may_pass,
-    timeout_seconds=HOUR,
-)
+# Only what touches the world or a server is worth repeating; the rest gives the same again.
+RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [5, 30], "retry_condition_fn": may_pass}
+
+
+@task(task_run_name="ingest {dataset}", timeout_seconds=HOUR, **RETRIED)
 def ingest(dataset: str, fetch: bool) -> str:
     with _shown("ingest", dataset):
         ingest_step.ingest(settings.load(), dataset, fetch=fetch)
@@ -191,6 +188,7 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
 @task(
     task_run_name="record {tuned.model}",
     timeout_seconds=HOUR,
+    **RETRIED,
     **kept("record", lambda given: keys.record(given["run"], given["tested"].key)),
 )
 def record_model(
@@ -206,7 +204,7 @@ def record_model(
         return record_step.record_model(settings.load(), config, data, folds, run, (tuned, fitted, tested))
 
 
-@task(task_run_name="record {data.dataset}", timeout_seconds=HOUR)
+@task(task_run_name="record {data.dataset}", timeout_seconds=HOUR, **RETRIED)
 def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, board: BoardRef) -> None:
     """Log the whole run, and show its leaderboard in Prefect with the way to it in MLflow."""
     here, name = settings.load(), data.dataset.replace("_", "-")
@@ -222,19 +220,24 @@ def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, boar
         create_link_artifact(key=f"mlflow-{name}", link=link, link_text="this run in MLflow")
 
 
-@task(task_run_name="register {data.dataset}", timeout_seconds=HOUR)
+@task(task_run_name="register {data.dataset}", timeout_seconds=HOUR, **RETRIED)
 def register(config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]) -> VersionRef:
     with _shown("register", board.winner):
         return register_step.register(settings.load(), config, data, run, board, tuned)
 
 
-@task(task_run_name="promote {version.model}", timeout_seconds=HOUR)
+@task(task_run_name="promote {version.model}", timeout_seconds=HOUR, **RETRIED)
 def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
     with _shown("promote", version.model):
         return promote_step.promote(settings.load(), dataset, run.run_id)
 
 
-@task(task_run_name="forecast {data.dataset}", timeout_seconds=HOUR)
+def require_champion(dataset: str) -> None:
+    """Raise ``PromotionError`` if the dataset has no champion."""
+    forecast_step.require_champion(settings.load(), dataset)
+
+
+@task(task_run_name="forecast {data.dataset}", timeout_seconds=HOUR, **RETRIED)
 def forecast(data: DataRef, as_of: date | None = None, horizon: int | None = None) -> ForecastRef:
     here = settings.load()
     with _shown("forecast", data.dataset):

@@ -21,7 +21,7 @@ def shown(console: Console, quiet: bool) -> Iterator[None]:
         yield
     elif console.is_terminal:
         columns = (
-            SpinnerColumn(),
+            SpinnerColumn("line" if console.options.ascii_only else "dots"),
             TextColumn(f"{{task.description:<{NAME}}}", markup=False),
             BarColumn(24),
             TextColumn("{task.fields[note]}", markup=False),

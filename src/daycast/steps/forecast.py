@@ -67,6 +67,11 @@ def forecast(
     )
 
 
+def require_champion(settings: Settings, dataset: str) -> None:
+    """Raise ``PromotionError`` if there is none, before anything is fetched for it."""
+    registry.required(settings.tracking_uri, registry.model_name(dataset), "champion")
+
+
 def _cutoff(canonical: pd.DataFrame, as_of: date | None) -> pd.Timestamp:
     """The last observation's timestamp at or before ``as_of``."""
     observed = canonical.loc[canonical["y"].notna(), "ds"]

@@ -69,5 +69,5 @@ def _source(section: Dataset) -> str:
 
 
 def _is_of(note: Path, source: str, section: Dataset) -> bool:
-    """Whether the bytes in force were taken for this source; in a new clone only simulated ones need not be believed."""
+    """Whether the bytes in force were taken for this source; a new clone believes it of all but simulated ones."""
     return note.read_text() == source if note.is_file() else not section.simulated

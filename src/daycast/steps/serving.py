@@ -93,7 +93,7 @@ def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
         raise HistoryError(
             f"a horizon of at least 1, and a row of every one of its timestamps after {panel.cutoff.date()}",
             f"horizon {horizon} with {len(known.beyond.ds)} timestamps after it",
-            "append rows of the future (y missing, known covariates filled in), or ask for a shorter horizon",
+            "append rows of the future (calendar.future_steps in conf/dataset/), or shorten the horizon",
         )
     origins = [Origin(panel, known.future(panel.cutoff, horizon))]
     rows = forecasts.rows(forecasts.predict(served.forecaster, origins), origins)

@@ -124,5 +124,5 @@ def _evaluated(result: Mapping[str, Any], rule: Rule) -> None:
         raise ToolError(
             f"Great Expectations to check `{rule.name}` of {rule.column or 'the batch'}",
             f"it failed: {raised[0]}",
-            "check that great-expectations is the version of the lock file (`make clean && make test`)",
+            "check that great-expectations is the version that constraints.txt pins",
         )

@@ -129,17 +129,23 @@ def load(uri: str, name: str, which: str, folder: Path | None = None) -> Loaded:
         PromotionError: no version has this alias.
         ModelError: the version can't be loaded.
     """
-    version = _by_number(uri, name, which) if which.isdigit() else by_alias(uri, name, which)
-    if version is None:
-        raise PromotionError(
-            f"a {which} of {name}",
-            f"no version with the alias `{which}`",
-            f"run `daycast run dataset={name.removeprefix('daycast-')}` first",
-        )
+    version = _by_number(uri, name, which) if which.isdigit() else required(uri, name, which)
     with _connected(uri) as client:
         at = _fetch(uri, client.get_model_version_download_uri(name, version.number), folder)
     with _ONE_AT_A_TIME:
         return Loaded(version, read(at), at)
+
+
+def required(uri: str, name: str, alias: str) -> Version:
+    """The version that carries the alias. Raises ``PromotionError`` if none does."""
+    version = by_alias(uri, name, alias)
+    if version is None:
+        raise PromotionError(
+            f"a {alias} of {name}",
+            f"no version with the alias `{alias}`",
+            f"run `daycast run dataset={name.removeprefix('daycast-')}` first",
+        )
+    return version
 
 
 def _by_number(uri: str, name: str, number: str) -> Version:

@@ -86,7 +86,7 @@ def _environment(root: Path, state: Path, outcome: Path) -> dict[str, str]:
         raise ToolError(
             f"an interpreter named `python` in {here}, as the commands of dvc.yaml call it",
             f"only {Path(sys.executable).name}",
-            "run daycast from a virtual environment (`make setup` makes one)",
+            "run daycast from a virtual environment (`make demo` makes one)",
         )
     return os.environ | {
         "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",

@@ -1,0 +1,181 @@
+"""Ctrl-C in the middle of a search, as a terminal sends it; then the same command again, and what can be asked then."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project import environment, lay_out
+from typer.testing import CliRunner
+
+from daycast.cli import application
+from daycast.settings import Settings
+
+pytestmark = pytest.mark.timeout(600)
+
+# A fit without early stopping, long enough to be interrupted in.
+ASKED = ["model=[naive,gru]", "trainer.max_epochs=60", "trainer.patience=60"]
+
+
+def command(*words: str, at: Path) -> subprocess.Popen[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DAYCAST_", "MLFLOW_", "PREFECT_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "daycast", *words],
+        cwd=at,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a session of its own is one job of a terminal, and tells who belongs to it
+    )
+
+
+def alive(session: int) -> list[str]:
+    """Command lines of a session's processes."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = stat.read_text().rpartition(")")[2].split()[:4]
+            words = stat.with_name("cmdline").read_text().replace("\0", " ")
+        except OSError:  # it has just ended
+            continue
+        if int(own) == session and state != "Z":
+            found.append(words)
+    return found
+
+
+@dataclass
+class Story:
+    """A run that was interrupted, and the one after it."""
+
+    settings: Settings
+    code: int
+    seconds: float
+    told: str
+    left: list[str]
+    again: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    settings = lay_out(tmp_path_factory.mktemp("a project") / "to interrupt")
+    first = command("run", *ASKED, at=settings.root)
+    assert first.stderr is not None
+    before = []
+    for line in first.stderr:
+        before.append(line)
+        if line.startswith("tune gru: trial 1"):
+            break
+    else:
+        pytest.fail(f"it ended before it could be interrupted, with {first.wait()}:\n{''.join(before)}")
+    since = time.monotonic()
+    os.killpg(first.pid, signal.SIGINT)
+    told = first.communicate(timeout=120)[1]
+    seconds, left = time.monotonic() - since, alive(first.pid)
+    second = command("run", *ASKED, at=settings.root)
+    out, err = second.communicate(timeout=300)
+    again = subprocess.CompletedProcess(ASKED, second.returncode, out, err)
+    return Story(settings, first.returncode, seconds, told, left, again)
+
+
+@pytest.fixture
+def ask(story: Story) -> Iterator[Any]:
+    """Ask for something in the project, in this process."""
+
+    def asked(*words: str) -> str:
+        result = CliRunner().invoke(application(), list(words), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    with environment(story.settings):
+        yield asked
+
+
+def test_ctrl_c_ends_a_search_soon_and_says_how_to_go_on(story: Story) -> None:
+    assert story.code == 130
+    assert story.seconds < 20
+    assert "the same command goes on where this one stopped" in story.told
+    assert "Traceback" not in story.told
+    assert "Error" not in story.told
+
+
+def test_ctrl_c_leaves_no_process_behind(story: Story) -> None:
+    assert story.left == []
+
+
+def test_the_same_command_goes_on_with_what_was_done(story: Story) -> None:
+    assert story.again.returncode == 0, story.again.stderr
+    assert "tune naive: unchanged, taken from the cache" in story.again.stderr
+    assert "tune gru: trial 2 of 2" in story.again.stderr
+    assert "Leaderboard: tiny" in story.again.stdout
+    assert "daycast ui" in story.again.stdout
+
+
+def test_a_quiet_run_for_machines_prints_one_document_and_nothing_else(story: Story) -> None:
+    process = command("run", *ASKED, "--quiet", "--json", at=story.settings.root)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    told = json.loads(out)
+    assert [line["model"] for line in told["leaderboard"]]
+    assert {t["model"]: t["n_trials"] for t in told["tuned"]} == {"naive": 1, "gru": 2}
+    assert told["forecast"]["n_rows"] == len(told["forecast"]["forecast"]) == 14
+    assert told["forecast"]["new_rows"] == 0
+
+
+def test_the_leaderboard_is_that_of_the_newest_run(story: Story, ask: Any) -> None:
+    told = json.loads(ask("leaderboard", "dataset=tiny", "--json"))
+    assert {line["model"] for line in told["leaderboard"]} == {"naive", "gru"}
+    assert told["run_id"] in story.again.stdout
+    assert told["run_id"] in ask("leaderboard")
+
+
+def test_a_promotion_is_explained_and_repeating_it_changes_nothing(ask: Any) -> None:
+    told = json.loads(ask("promote", "--dry-run", "--json"))
+    assert told["promoted"] is False
+    assert told["decision"]["reasons"]
+    assert f"Champion: {told['version']['model']} would be version" in ask("promote", "--dry-run")
+    assert json.loads(ask("promote", "--json"))["version"] == told["version"]
+
+
+def test_a_dry_run_says_what_is_cached(ask: Any) -> None:
+    told = json.loads(ask("run", *ASKED, "--dry-run", "--json"))
+    assert all(state == "cached" for line in told for step, state in line.items() if step != "model")
+    assert "to run" in ask("run", *ASKED, "seed=8", "--dry-run")
+
+
+def test_validate_tells_people_what_was_found_and_where_it_lies(ask: Any) -> None:
+    told = json.loads(ask("validate", "--json"))
+    shown = {line[:18].strip(): line[18:].strip() for line in ask("validate").splitlines() if line.startswith("  ")}
+    checks = told["report"]["checks"]
+    assert told["ran"] is False
+    assert {name: shown[name] for name in ("rows", "series", "days", "gaps")} == {
+        "rows": "730",
+        "series": "2",
+        "days": "730",
+        "gaps": "0",
+    }
+    assert shown["exact duplicates"] == "0, dropped"
+    assert (shown["first"], shown["last"]) == ("2018-01-01", "2019-12-31")
+    assert shown["flagged extremes"].startswith(f"{sum(map(len, told['report']['flagged'].values()))}, kept")
+    assert shown["checks passed"] == f"{len(checks)} of {len(checks)}"
+    assert Path(shown["report"]).is_file()
+    assert Path(shown["Data Docs"]).is_file()
+
+
+def test_the_data_of_a_run_come_back(story: Story, ask: Any) -> None:
+    run = json.loads(ask("leaderboard", "--json"))["run_id"]
+    file = story.settings.root / "data/prepared/tiny.parquet"
+    before = file.read_bytes()
+    file.unlink()
+    told = json.loads(ask("data", "restore", "--run", run, "--json"))
+    assert told["dataset"] == "tiny"
+    assert file.read_bytes() == before
