@@ -58,6 +58,7 @@ def ingest(
     )
     md5 = versioning.add(root, folder)
     versioning.push(root, dataset)
+    note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(source)
     return Raw(dataset, md5, received.file, changed=pointer.read_text() != before)
 
