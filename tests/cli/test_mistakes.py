@@ -59,9 +59,7 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_ends_in_a_message_and_its_exit_code(
-    words: list[str], code: int, text: str, project: Path
-) -> None:
+def test_a_mistake_ends_in_a_message_and_its_exit_code(words: list[str], code: int, text: str, project: Path) -> None:
     done = daycast(*words, at=project)
     assert done.returncode == code, done.stderr
     assert text in done.stderr

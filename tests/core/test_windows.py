@@ -161,5 +161,3 @@ def test_windows_of_a_differenced_series_start_after_its_lags():
     fitted = transform.fit([Difference((7, 1)), Scale("standard")], history.y)
     made = windows(history, transform.forward(fitted, history.y), 12, 5, "joint")
     assert made.starts[0].tolist() == [0, 8]
-
-

@@ -137,7 +137,7 @@ def test_a_state_tells_the_fold_s_own_scale(project: Project, folds: FoldsRef) -
 def test_half_filled_folders_are_never_taken(project: Project) -> None:
     folder = project.settings.cache("fit", "half")
 
-    def fails(into: object) -> None:
+    def fails(_into: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
