@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect.results import ResultStore
+from prefect.settings import PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
 
 from daycast import settings
 from daycast.steps import progress
@@ -13,7 +14,9 @@ from daycast.steps import progress
 
 def is_kept(step: str, key: str) -> bool:
     """Whether a step's result is there under its key: Prefect's record of it, and the files it refers to."""
-    return settings.load().cache(step, key).exists() and ResultStore().exists(f"{step}-{key}")
+    # Just to look, no server is started: it would be asked whether results are stored elsewhere.
+    with temporary_settings({PREFECT_SERVER_EPHEMERAL_ENABLED: False}):
+        return settings.load().cache(step, key).exists() and ResultStore().exists(f"{step}-{key}")
 
 
 def kept(step: str, key_of: Callable[[dict[str, Any]], str]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
@@ -32,22 +35,41 @@ def start(flow: Flow[..., Any], runner: Runner, **parameters: Any) -> Any:
     if PREFECT_API_URL.value():
         return chosen(**parameters)
     # The heartbeat thread costs each run a second of waiting, and without a server nobody listens to it.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        _serve()
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _ended_with_us(_serve()):
         return chosen(**parameters)
 
 
-def _serve() -> None:
+@contextmanager
+def _ended_with_us(server: int | None) -> Iterator[None]:
+    """Inside the block, the process ``server`` ends when this one is killed, which then could not end it itself.
+
+    A shell waits for a pipe that closes with this process, however that ends, and then ends the server.
+    """
+    if server is None:
+        yield
+        return
+    waiting = ["/bin/sh", "-c", f"read _; kill {server}"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as shell:
+        try:
+            yield
+        finally:
+            shell.kill()
+
+
+def _serve() -> int | None:
     """Start the embedded server, which the flow would start itself, out of reach of Ctrl-C.
 
     A terminal sends Ctrl-C to every process of the job, and without its server the flow could not tell how it ended.
     A process inherits the signals that are blocked in the thread which starts it; this thread goes on hearing them.
+    Returns the id of the server's process.
     """
     from prefect.server.api.server import SubprocessASGIServer
 
+    server = SubprocessASGIServer()
+
     def begin() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        SubprocessASGIServer().start()
+        server.start()
 
     progress.emit("start", "embedded server", 0, 0, "running")
     starter = ThreadPoolExecutor(1)
@@ -56,3 +78,4 @@ def _serve() -> None:
     finally:
         starter.shutdown(wait=False)
     progress.emit("start", "embedded server", 1, 1, "done")
+    return server.server_process.pid if server.server_process else None

@@ -17,13 +17,14 @@ import pytest
 from tests.project import environment, lay_out
 from typer.testing import CliRunner
 
-from daycast.cli import application
+from daycast.cli import application, summary
 from daycast.settings import Settings
+from daycast.steps.reference import Outcome
 
 pytestmark = pytest.mark.timeout(600)
 
 # A fit without early stopping, long enough to be interrupted in.
-ASKED = ["model=[naive,gru]", "trainer.max_epochs=60", "trainer.patience=60"]
+ASKED = ["model=[naive,gru]", "trainer.max_epochs=30", "trainer.patience=30"]
 
 
 def command(*words: str, at: Path) -> subprocess.Popen[str]:
@@ -81,7 +82,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     os.killpg(first.pid, signal.SIGINT)
     told = first.communicate(timeout=120)[1]
     seconds, left = time.monotonic() - since, alive(first.pid)
-    second = command("run", *ASKED, at=settings.root)
+    second = command("run", *ASKED, "--json", at=settings.root)
     out, err = second.communicate(timeout=300)
     again = subprocess.CompletedProcess(ASKED, second.returncode, out, err)
     return Story(settings, first.returncode, seconds, told, left, again)
@@ -116,25 +117,42 @@ def test_the_same_command_goes_on_with_what_was_done(story: Story) -> None:
     assert story.again.returncode == 0, story.again.stderr
     assert "tune naive: unchanged, taken from the cache" in story.again.stderr
     assert "tune gru: trial 2 of 2" in story.again.stderr
-    assert "Leaderboard: tiny" in story.again.stdout
-    assert "daycast ui" in story.again.stdout
 
 
-def test_a_quiet_run_for_machines_prints_one_document_and_nothing_else(story: Story) -> None:
-    process = command("run", *ASKED, "--quiet", "--json", at=story.settings.root)
+def test_a_run_for_machines_is_one_document(story: Story) -> None:
+    told = json.loads(story.again.stdout)
+    assert {line["model"] for line in told["leaderboard"]} == {"naive", "gru"}
+    assert {t["model"]: t["n_trials"] for t in told["tuned"]} == {"naive": 1, "gru": 2}
+    assert told["decision"]["reasons"]
+    assert told["forecast"]["n_rows"] == told["forecast"]["new_rows"] == len(told["forecast"]["forecast"]) == 14
+
+
+def test_a_run_for_people_ends_with_what_was_promoted_and_where_all_lies(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = json.loads(story.again.stdout)
+    names = ("data", "run", "tuned", "board", "champion")
+    summary.show(story.settings, Outcome.model_validate({name: told[name] for name in names}))
+    shown = capsys.readouterr().out
+    assert "Leaderboard: tiny" in shown
+    assert f"Champion: {told['champion']['model']} is version 1" in shown
+    assert told["decision"]["reasons"][0] in shown
+    assert told["run"]["run_id"] in shown
+    assert "daycast ui" in shown
+
+
+def test_quiet_means_quiet_and_a_forecast_is_written_once(story: Story) -> None:
+    process = command("forecast", "--quiet", at=story.settings.root)
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
-    told = json.loads(out)
-    assert [line["model"] for line in told["leaderboard"]]
-    assert {t["model"]: t["n_trials"] for t in told["tuned"]} == {"naive": 1, "gru": 2}
-    assert told["forecast"]["n_rows"] == len(told["forecast"]["forecast"]) == 14
-    assert told["forecast"]["new_rows"] == 0
+    assert "after 2019-12-31" in out
+    assert "0 of 14 rows new in the forecast store" in out
 
 
 def test_the_leaderboard_is_that_of_the_newest_run(story: Story, ask: Any) -> None:
     told = json.loads(ask("leaderboard", "dataset=tiny", "--json"))
-    assert {line["model"] for line in told["leaderboard"]} == {"naive", "gru"}
-    assert told["run_id"] in story.again.stdout
+    again = json.loads(story.again.stdout)
+    assert (told["run_id"], told["leaderboard"]) == (again["run"]["run_id"], again["leaderboard"])
     assert told["run_id"] in ask("leaderboard")
 
 
