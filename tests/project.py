@@ -42,11 +42,11 @@ metric: mase
 """
 TRAINER = {"name": "tiny", "max_epochs": 2, "patience": 2, "validation_steps": 30}
 TUNING = {"name": "tiny", "n_trials": 2, "n_startup_trials": 1, "warmup_epochs": 1, "seeds": 2}
-NETWORK = {"lookback": 14, "hidden": 6, "search": {"hidden": {"kind": "choice", "values": [4, 6]}}}
-ARIMA: dict[str, dict[str, Any]] = {
+SMALL: dict[str, dict[str, Any]] = {
+    "recurrent": {"lookback": 14, "hidden": 6, "search": {"hidden": {"kind": "choice", "values": [4, 6]}}},
     "sarima": {"order": [1, 0, 0], "seasonal_order": [0, 1, 0], "known": ["holiday"], "train_steps": 120},
     "auto_arima": {"known": ["holiday"], "train_steps": 60},
-}
+}  # by family
 
 
 @dataclass
@@ -131,10 +131,9 @@ def shrink(root: Path) -> None:
     (conf / "backtest/tiny.yaml").write_text(BACKTEST)
     change(conf / "trainer/default.yaml", conf / "trainer/tiny.yaml", TRAINER)
     change(conf / "tuning/quick.yaml", conf / "tuning/tiny.yaml", TUNING)
-    for name in ("gru", "lstm", "seq2seq"):
-        change(conf / f"model/{name}.yaml", conf / f"model/{name}.yaml", NETWORK, name)
-    for name, small in ARIMA.items():
-        change(conf / f"model/{name}.yaml", conf / f"model/{name}.yaml", small, name)
+    for file in (conf / "model").glob("*.yaml"):
+        (name, told), *_ = yaml.safe_load(file.read_text()).items()
+        change(file, file, SMALL.get(told["family"], {}), name)
     chosen = yaml.safe_load((conf / "config.yaml").read_text())
     tiny = {"dataset": "tiny", "backtest": "tiny", "tuning": "tiny", "trainer": "tiny"}
     chosen["defaults"] = [

@@ -227,10 +227,12 @@ def test_a_candidate_that_forecasts_otherwise_makes_no_version(
     expected = made.example.expected.copy()
     expected.loc[2, "y_hat"] *= 1 + 1e-5
     liar = replace(made, example=replace(made.example, expected=expected))
+    experiment = [client.get_run(run).info.experiment_id]
+    before = {m.model_id for m in client.search_logged_models(experiment)}
     with pytest.raises(ModelError, match=r"differences up to 0\.01"):
         registry.register(store.uri, name, run, "key", liar, {})
     assert registry.versions(store.uri, name) == []
-    assert client.search_logged_models([client.get_run(run).info.experiment_id], "tags.`daycast.key` = 'key'") == []
+    assert {m.model_id for m in client.search_logged_models(experiment)} == before
 
 
 @pytest.mark.parametrize(
@@ -273,9 +275,10 @@ def test_a_candidate_whose_code_fails_makes_no_version(
     assert registry.versions(store.uri, name) == []
 
 
-def test_what_a_killed_registration_left_is_cleared_away(
-    store: Tracking, client: MlflowClient, run: str, name: str, made: Candidate
+def test_what_a_killed_registration_left_is_cleared_away_once_it_is_old(
+    store: Tracking, client: MlflowClient, run: str, name: str, made: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("daycast.adapters.registry.versions.UNFINISHED_S", -1.0)
     experiment = client.get_run(run).info.experiment_id
     client.create_logged_model(experiment, source_run_id=run, tags={"daycast.key": "killed"})
     version = registry.register(store.uri, name, run, "killed", made, {"daycast.model": "m"})

@@ -54,6 +54,7 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["prepare"], 3, "daycast ingest dataset=tiny"),
         (["leaderboard"], 3, "daycast run dataset=tiny"),
         (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
+        (["forecast", "--quiet"], 5, "daycast run dataset=tiny"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
         (["data", "restore", "--run", "abc"], 6, "abc"),
     ],

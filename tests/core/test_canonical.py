@@ -161,15 +161,26 @@ def test_no_country_means_no_holidays() -> None:
     days = calendar_frame(pd.date_range("2020-12-24", periods=3), LONG)
 
     assert days["holiday_name"].tolist() == ["", "", ""]
-    assert days[["holiday", "holiday_eve", "holiday_after"]].to_numpy().sum() == 0
+    assert days["holiday"].sum() == 0
+    assert set(days["days_to_holiday"]) | set(days["days_since_holiday"]) == {"3+"}
 
 
-def test_holidays_mark_their_eve_and_the_day_after_across_the_turn_of_the_year() -> None:
-    days = calendar_frame(pd.date_range("2019-12-31", "2020-01-02"), replace(LONG, country="US"))
+def test_days_know_how_far_the_holidays_around_them_are_also_those_beyond_the_dates() -> None:
+    days = calendar_frame(pd.date_range("2019-12-31", "2020-01-05"), replace(LONG, country="US"))
 
-    assert days["holiday_name"].tolist() == ["", "New Year's Day", ""]
-    assert days["holiday_eve"].tolist() == [1.0, 0.0, 0.0]
-    assert days["holiday_after"].tolist() == [0.0, 0.0, 1.0]
+    assert days["holiday_name"].tolist() == ["", "New Year's Day", "", "", "", ""]
+    assert days["days_to_holiday"].tolist() == ["1", "0", "3+", "3+", "3+", "3+"]
+    assert days["days_since_holiday"].tolist() == ["3+", "0", "1", "2", "3+", "3+"]
+    eve = calendar_frame(pd.date_range("2019-12-23", periods=1), replace(LONG, country="US"))
+    assert eve["days_to_holiday"].tolist() == ["2"]
+
+
+def test_the_year_ends_from_20_december_to_3_january() -> None:
+    days = calendar_frame(pd.date_range("2019-12-18", "2020-01-05"), LONG)
+
+    assert days.index[days["year_end"] == 1.0].strftime("%m-%d").tolist()[:1] == ["12-20"]
+    assert days.index[days["year_end"] == 1.0].strftime("%m-%d").tolist()[-1:] == ["01-03"]
+    assert days["year_end"].sum() == 15
 
 
 def test_a_holiday_runs_as_a_sunday_only_on_the_weekdays_declared_for_it() -> None:

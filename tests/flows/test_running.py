@@ -5,35 +5,59 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from flows.running import task_runner
+from flows.forecasting import forecasting
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from tests.project import Project
 
+from daycast.adapters.sources.download import PassingError
 from daycast.config import Runner
-from daycast.errors import SourceError
-from daycast.steps import compare
+from daycast.errors import ConfigError, SourceError, ToolError
+from flows import running, tasks
 
 pytestmark = pytest.mark.xdist_group("flows")
 
 
 def test_the_configuration_names_the_task_runner() -> None:
-    threads, processes = (task_runner(Runner(kind=kind, workers=3)) for kind in ("threads", "processes"))
+    threads, processes = (running.task_runner(Runner(kind=kind, workers=3)) for kind in ("threads", "processes"))
     assert isinstance(threads, ThreadPoolTaskRunner)
     assert isinstance(processes, ProcessPoolTaskRunner)
 
 
-def test_the_same_run_in_processes_comes_to_the_same(project: Project) -> None:
-    given = ("model=[naive,seasonal_naive]", "model.seasonal_naive.lag=21")
-    made = project.train(*given, "runner.kind=processes", last="backtest")
-    alike = project.train(*given, last="backtest")
-    assert alike.run == made.run
-    assert {f"backtest {name}" for name in ("naive", "seasonal_naive")} <= project.cached
-    board, _ = compare.read(project.settings, made.board)
-    assert sorted(board["model"]) == ["naive", "seasonal_naive"]
+def test_the_same_run_in_a_process_of_its_own_comes_to_the_same(project: Project) -> None:
+    given = ("model=[seasonal_naive]", "model.seasonal_naive.lag=21")
+    made = project.train(*given, "runner.kind=processes", "runner.workers=1", last="tune")
+    alike = project.train(*given, last="tune")
+    assert project.cached == {f"{step} seasonal_naive" for step in ("transform", "window", "tune")}
+    assert alike == made
 
 
-def test_a_source_that_is_not_there_is_said_at_once_and_not_asked_again(project: Project, tmp_path: Path) -> None:
-    from flows import tasks
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ToolError("DVC", "a lock", "wait"), True),
+        (OSError("the disk"), True),
+        (SourceError("a file", "none", "put it there"), False),
+        (ConfigError("a dataset", "none", "name one"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_what_may_pass_is_tried_again(error: Exception, again: bool) -> None:
+    from prefect.states import Failed
+
+    assert tasks.may_pass(None, None, Failed(data=error)) is again
+
+
+def test_a_server_that_does_not_answer_is_tried_again() -> None:
+    from prefect.states import Failed
+
+    error = SourceError("a file", "timeout, 5 times", "try later")
+    error.__cause__ = PassingError("timeout")
+    assert tasks.may_pass(None, None, Failed(data=error))
+
+
+def test_a_source_that_is_not_there_is_said_at_once(project: Project, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
 
     conf = project.settings.root / "conf/dataset"
     lost = conf / "lost.yaml"
@@ -41,8 +65,11 @@ def test_a_source_that_is_not_there_is_said_at_once_and_not_asked_again(project:
     start, end = told.index("source:"), told.index("read:")
     lost.write_text(f"{told[:start]}source:\n  kind: file\n  path: {tmp_path}/none.csv\n{told[end:]}")
     try:
-        state = tasks.ingest("lost", True, return_state=True)
+        with pytest.raises(SourceError, match=r"none\.csv"):
+            running.start(forecasting, project.config().runner, dataset="lost")
     finally:
         lost.unlink()
-    assert isinstance(state.result(raise_on_failure=False), SourceError)
-    assert state.name == "Failed"  # not AwaitingRetry
+    with get_client(sync_client=True) as prefect:
+        named = TaskRunFilter(name=TaskRunFilterName(any_=["ingest lost"]))
+        (task,) = prefect.read_task_runs(task_run_filter=named)
+    assert (task.state_name, task.run_count) == ("Failed", 1)

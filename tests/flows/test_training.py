@@ -108,7 +108,7 @@ def test_curves_are_logged_by_epoch_and_errors_by_horizon_step(client: MlflowCli
         for curve in ("train_loss", "val_loss"):
             assert [m.step for m in client.get_metric_history(where["gru"], f"{curve}_{member}")] == [1, 2]
     epochs = client.get_metric_history(where["trial-0"], "validation_mase_by_epoch")
-    assert [m.step for m in epochs] == [1, 2, 3, 4]  # two folds of two epochs
+    assert [m.step for m in epochs] == [0, 1, 2, 3]  # two folds of two epochs
 
 
 def test_the_run_holds_configuration_pointers_validation_leaderboard_and_pictures(

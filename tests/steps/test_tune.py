@@ -82,7 +82,7 @@ def test_a_search_can_be_read_back_without_its_study(project: Project, folds: Fo
     assert [t.number for t in trials] == [0, 1]
     assert trials[0].parameters == {"hidden": 6}  # the configured value is tried first
     assert min(t.value for t in trials if t.value is not None) == found.value
-    assert sorted(trials[0].curve) == [1, 2, 3, 4]
+    assert sorted(trials[0].curve) == [0, 1, 2, 3]
 
 
 def test_bands_come_of_the_best_trial_s_residuals(project: Project, folds: FoldsRef) -> None:

@@ -122,17 +122,17 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     sqlite = urlsplit(url).scheme.startswith("sqlite")
     if sqlite:
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # Heartbeats carry this mark since Optuna 2; without them a killed trial would run for ever.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.storages.RDBStorage(
-            url,
-            # Workers in several processes wait for SQLite's one writer instead of failing.
-            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
-            heartbeat_interval=30,
-            grace_period=90,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
-        )
+    # Heartbeats carry this mark since Optuna 2; without them a killed trial would run for ever. The filter stays, as
+    # `warnings.catch_warnings` is not safe where searches run in threads.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna.storages.RDBStorage(
+        url,
+        # Workers in several processes wait for SQLite's one writer instead of failing.
+        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
+        heartbeat_interval=30,
+        grace_period=90,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
+    )
 
 
 def _study(url: str, name: str, tuning: Tuning, seed: int, segment: int) -> optuna.Study:

@@ -156,7 +156,7 @@ def show_tuned(outcome: Outcome) -> None:
             "validation": t.value,
             "trials": t.n_trials,
             "pruned": t.n_pruned,
-            "parameters": str(t.parameters),
+            "parameters": ", ".join(f"{name}={value}" for name, value in t.parameters.items()),
         }
         for t in outcome.tuned
     ]

@@ -21,7 +21,6 @@ from daycast.core.windows import Windows, context, seasonal_fill
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.context import BuildContext
-from daycast.models.module import train
 from daycast.models.networks import Network, Sizes
 from daycast.models.recipe import Recipe, Transforms
 
@@ -71,6 +70,8 @@ class NeuralForecaster:
         sizes = _sizes(history, self.recipe)
         _check_windows(windows, sizes, self.recipe, len(history.ds))
         parts = windows.split(self.context.trainer.validation_steps)
+        from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
+
         network = self._new_network(sizes)
         trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
         self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)

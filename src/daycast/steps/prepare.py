@@ -63,9 +63,9 @@ def run(settings: Settings, dataset: str) -> None:
 
 
 def _require_validated(report: Path, file: Path, dataset: str) -> None:
-    _require_report(report, dataset)
     if not file.is_file():
         raise DataError(f"a raw file {file.name}", "none", f"run `daycast ingest dataset={dataset}`")
+    _require_report(report, dataset)
     told = json.loads(report.read_text())
     with file.open("rb") as raw:
         md5 = hashlib.file_digest(raw, "md5").hexdigest()
