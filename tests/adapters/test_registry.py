@@ -278,7 +278,7 @@ def test_a_candidate_whose_code_fails_makes_no_version(
 def test_what_a_killed_registration_left_is_cleared_away_once_it_is_old(
     store: Tracking, client: MlflowClient, run: str, name: str, made: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daycast.adapters.registry.versions.UNFINISHED_S", -1.0)
+    monkeypatch.setattr(sys.modules[registry.register.__module__], "UNFINISHED_S", -1.0)
     experiment = client.get_run(run).info.experiment_id
     client.create_logged_model(experiment, source_run_id=run, tags={"daycast.key": "killed"})
     version = registry.register(store.uri, name, run, "killed", made, {"daycast.model": "m"})
