@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.project import Project
 
 from daycast.adapters.sources.download import PassingError
 from daycast.config import Runner
-from daycast.errors import ConfigError, SourceError, ToolError
+from daycast.errors import ConfigError, PromotionError, SourceError, ToolError
 from flows import running, tasks
 
 pytestmark = pytest.mark.xdist_group("flows")
@@ -55,21 +56,32 @@ def test_a_server_that_does_not_answer_is_tried_again() -> None:
     assert tasks.may_pass(None, None, Failed(data=error))
 
 
-def test_a_source_that_is_not_there_is_said_at_once(project: Project, tmp_path: Path) -> None:
+@pytest.fixture
+def lost(project: Project, tmp_path: Path) -> Iterator[str]:
+    """A dataset whose file is not there."""
+    conf = project.settings.root / "conf/dataset"
+    told = (conf / "tiny.yaml").read_text().replace("name: tiny", "name: lost")
+    start, end = told.index("source:"), told.index("read:")
+    file = conf / "lost.yaml"
+    file.write_text(f"{told[:start]}source:\n  kind: file\n  path: {tmp_path}/none.csv\n{told[end:]}")
+    yield "lost"
+    file.unlink()
+
+
+def test_a_source_that_is_not_there_is_said_at_once(project: Project, lost: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
 
-    conf = project.settings.root / "conf/dataset"
-    lost = conf / "lost.yaml"
-    told = (conf / "tiny.yaml").read_text().replace("name: tiny", "name: lost")
-    start, end = told.index("source:"), told.index("read:")
-    lost.write_text(f"{told[:start]}source:\n  kind: file\n  path: {tmp_path}/none.csv\n{told[end:]}")
-    try:
-        with pytest.raises(SourceError, match=r"none\.csv"):
-            running.start(forecasting, project.config().runner, dataset="lost")
-    finally:
-        lost.unlink()
+    with pytest.raises(SourceError, match=r"none\.csv"):
+        project.train(f"dataset={lost}")
     with get_client(sync_client=True) as prefect:
-        named = TaskRunFilter(name=TaskRunFilterName(any_=["ingest lost"]))
+        named = TaskRunFilter(name=TaskRunFilterName(any_=[f"ingest {lost}"]))
         (task,) = prefect.read_task_runs(task_run_filter=named)
     assert (task.state_name, task.run_count) == ("Failed", 1)
+
+
+def test_a_forecast_without_a_champion_says_so_before_it_touches_the_data(project: Project, lost: str) -> None:
+    project.events.clear()
+    with pytest.raises(PromotionError, match=f"`daycast run dataset={lost}`"):
+        running.start(forecasting, project.config().runner, dataset=lost)
+    assert project.ran == set()
