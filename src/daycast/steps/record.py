@@ -48,7 +48,7 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
         "tuning": config.tuning.name,
         "seed": config.seed,
     }
-    name = f"{config.backtest.name}-{config.tuning.name}-{data.version[:6]}"
+    name = f"{config.backtest.name}-{config.tuning.name}-{data.version[:6]}-{hashed[:4]}"
     run_id = tracking.open_run(where, data.dataset, keys.run(config, data), name, tags, params)
     tracking.use_data(where, [run_id], data.dataset, data.version, _source(settings, data))
     return RunRef(run_id=run_id, data_version=data.version, git_commit=commit, config_hash=hashed)
@@ -138,6 +138,7 @@ def record_run(
                 "plots/leaderboard.png": picture,
             },
             tables={"leaderboard": ranked, "stationarity": stationarity},
+            note="\n".join([f"**{decision.reasons[-1]}**", "", *(f"- {reason}" for reason in decision.reasons[:-1])]),
         ),
     )
     tracking.tag(where, run.run_id, COMPARED)

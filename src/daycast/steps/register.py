@@ -40,7 +40,7 @@ def register(
     candidates = [name for name in ranked["model"] if name not in compare.baselines(config)][:1]
     searched = {t.model: t for t in tuned}
     versions = {
-        name: _version(settings, config, data, run, searched[name])
+        name: _version(settings, config, data, run, searched[name], _summary(config, ranked, name))
         for name in dict.fromkeys([*candidates, decision.winner])
     }
     for name in candidates:
@@ -51,7 +51,14 @@ def register(
     return versions[decision.winner]
 
 
-def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef) -> VersionRef:
+def _summary(config: Config, ranked: pd.DataFrame, name: str) -> str:
+    line, metric = ranked.set_index("model").loc[name], config.backtest.metric
+    return f"{name}: {metric} {line[metric]:,.4g} in backtest {config.backtest.name}, number {line['rank']} of {len(ranked)}"
+
+
+def _version(
+    settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, summary: str
+) -> VersionRef:
     key, horizon = keys.fit(config, data, tuned.model), config.backtest.horizon
     model, spec = settings.cache("fit", key) / fit.MODEL, config.dataset.spec()
     panel = table(settings, config, data).panel
@@ -66,6 +73,7 @@ def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tun
         files={"forecaster": model, "serving": told},
         example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
         libraries=("torch",) if isinstance(config.model[tuned.model], Recurrent) else (),
+        summary=summary,
     )
     children = {c.tags["daycast.model"]: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
     if tuned.model not in children:

@@ -54,12 +54,14 @@ class Candidate:
         files: name -> file or folder that the code reads; the base names differ.
         example: a forecast it must give again.
         libraries: packages it needs beside daycast, numpy, pandas and safetensors, such as ``torch``.
+        summary: a line for people, shown beside the version.
     """
 
     code: Path
     files: Mapping[str, Path]
     example: Example
     libraries: tuple[str, ...] = ()
+    summary: str = ""
 
 
 def write(folder: Path, candidate: Candidate, entry: LoggedModel, run_id: str) -> None:

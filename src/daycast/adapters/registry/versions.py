@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 KEY = "daycast.key"
+ABOUT = (
+    "Forecasters of one dataset. The version called `champion` makes its forecasts; `challenger` is the candidate that "
+    "led the newest run, whether it passed the gate or not."
+)
 UNFINISHED_S = 3600.0  # age of an upload without a version at which nobody works on it any more
 _ONE_AT_A_TIME = threading.Lock()  # MLflow hands a model that comes as code over in a global variable
 
@@ -83,7 +87,7 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
         if found:  # another process was faster
             client.delete_logged_model(model.model_id)
             return _with_aliases(client, name, found)[0]
-        return _made(client, name, run_id, model, tags)
+        return _made(client, name, run_id, model, tags, candidate.summary)
 
 
 def versions(uri: str, name: str) -> list[Version]:
@@ -153,13 +157,17 @@ def _by_number(uri: str, name: str, number: str) -> Version:
         return _with_aliases(client, name, [client.get_model_version(name, number)])[0]
 
 
-def _made(client: MlflowClient, name: str, run_id: str, model: LoggedModel, tags: Mapping[str, str]) -> Version:
+def _made(
+    client: MlflowClient, name: str, run_id: str, model: LoggedModel, tags: Mapping[str, str], summary: str
+) -> Version:
     client.finalize_logged_model(model.model_id, "READY")
     # A server resolves the model's id, and its UI links it. An embedded registry would look it up in MLflow's global
     # store instead of this one, so it gets the place itself.
     server = client.tracking_uri.startswith("http")
     source = f"models:/{model.model_id}" if server else model.artifact_location
-    made = client.create_model_version(name, source, run_id, tags=dict(tags), model_id=model.model_id)
+    made = client.create_model_version(
+        name, source, run_id, tags=dict(tags), model_id=model.model_id, description=summary
+    )
     told = json.dumps([{"name": name, "version": str(made.version)}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": told})  # the link from model to version
     return _with_aliases(client, name, [made])[0]
@@ -191,7 +199,7 @@ def _ensure(client: MlflowClient, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Recorded
 
 KEY, KIND, RECORDED, TRIAL = "daycast.key", "daycast.kind", "daycast.recorded", "daycast.trial"
-PARENT = "mlflow.parentRunId"
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+ABOUT = {
+    "mlflow.experimentKind": "custom_model_development",  # else the UI is laid out for language models
+    NOTE: "A run per pipeline run; inside it a run per model, and inside that one per trial of its search.",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def experiment(client: MlflowClient, tracking: Tracking, dataset: str) -> str:
         embedded = tracking.artifacts if tracking.uri.startswith("sqlite:") else None
         place = (embedded.resolve() / name).as_uri() if embedded else None
         try:
-            return client.create_experiment(name, artifact_location=place)
+            return client.create_experiment(name, artifact_location=place, tags=ABOUT)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -28,7 +28,9 @@ class Results:
         curves: name -> one value an epoch; MLflow's step is the epoch, from 1.
         by_step: name -> horizon step -> value; logged as ``<name>_by_step``, MLflow's step is the horizon step.
         artifacts: path inside the run -> a file or folder (``Path``), or the text itself (``str``).
-        tables: name -> rows; logged as ``<name>.json``, which MLflow shows as a table, and ``<name>.csv``.
+        tables: name -> rows; logged as ``<name>.csv``, and as ``<name>.json``, which MLflow shows as a table (with four
+            decimals, for people).
+        note: what the run came to, in Markdown; MLflow shows it as the run's description.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Results:
     by_step: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     artifacts: Mapping[str, Path | str] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    note: str = ""
 
 
 class Trial(Protocol):
@@ -96,5 +99,5 @@ def lay_out(folder: Path, artifacts: Mapping[str, Path | str], tables: Mapping[s
             shutil.copyfile(content, target)
     for name, rows in tables.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        rows.to_json(folder / f"{name}.json", orient="split", index=False, date_format="iso")
+        rows.to_json(folder / f"{name}.json", orient="split", index=False, date_format="iso", double_precision=4)
         rows.to_csv(folder / f"{name}.csv", index=False)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from daycast.adapters.tracking.client import KEY, KIND, PARENT, RECORDED, TRIAL, Tracking, connected, experiment, search
+from daycast.adapters.tracking.client import (
+    KEY,
+    KIND,
+    NOTE,
+    PARENT,
+    RECORDED,
+    TRIAL,
+    Tracking,
+    connected,
+    experiment,
+    search,
+)
 from daycast.adapters.tracking.results import Results, Trial, lay_out, metrics, params, points
 
 if TYPE_CHECKING:
@@ -68,7 +79,8 @@ def record(tracking: Tracking, run_id: str, results: Results) -> bool:
             client.log_batch(run_id, values[:-BATCH], new)
             new = []
         # The mark goes with the last request: a run that carries it is complete.
-        client.log_batch(run_id, values[-BATCH:], new, [RunTag(RECORDED, "1")])
+        told = {NOTE: results.note, RECORDED: "1"} if results.note else {RECORDED: "1"}
+        client.log_batch(run_id, values[-BATCH:], new, [RunTag(name, value) for name, value in told.items()])
     return True
 
 
