@@ -54,7 +54,7 @@ def test_a_run_opened_twice_under_one_key_is_one_run(store: Tracking, client: Ml
     found = client.get_run(first)
     assert found.info.status == "RUNNING"
     assert found.data.params == {"seed": "7", "workers": "2"}
-    assert found.data.tags["daycast.git_commit"] == found.data.tags["mlflow.source.git.commit"] == "new"
+    assert found.data.tags["daycast.git_commit"] == found.data.tags["mlflow.source.git.commit"] == "old"
     assert found.data.tags["daycast.run_id"] == first
 
 

@@ -11,22 +11,54 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.project import Project
+from tests.project import MODELS, Project
 
+from daycast.adapters import tracking
 from daycast.steps.reference import Outcome
 
 CHROMIUM = "/usr/bin/chromium"
+# Nothing is fetched: the UI and all that it shows are on this machine.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+ASSISTANT = "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"  # else a chat lies over the page at the first visit
 pytestmark = pytest.mark.xdist_group("flows")
+
+
+@dataclass
+class Ui:
+    """A page on the project's runs.
+
+    Attributes:
+        at: where the run's experiment is in it.
+        seen: addresses outside this machine that the page asked for.
+    """
+
+    page: Any
+    root: str
+    at: str
+    seen: list[str]
+
+    def go(self, path: str) -> None:
+        """Open a page below the UI's root."""
+        self.page.goto("about:blank")  # a change of the fragment alone would load nothing
+        self.page.goto(f"{self.root}/#{path}")
+
+    def keep(self, name: str) -> None:
+        """Save what is seen where ``DAYCAST_SCREENSHOTS`` names a folder."""
+        if os.environ.get("DAYCAST_SCREENSHOTS"):
+            self.page.screenshot(path=Path(os.environ["DAYCAST_SCREENSHOTS"]) / f"{name}.png")
 
 
 @pytest.fixture(scope="module")
 def address(trained: tuple[Project, Outcome]) -> Iterator[str]:
     """MLflow's UI on the project's runs, as ``daycast ui`` serves it."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed: `apt-get install chromium`")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -36,7 +68,7 @@ def address(trained: tuple[Project, Outcome]) -> Iterator[str]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 with urllib.request.urlopen(f"{url}/health"):
                     break
@@ -52,55 +84,60 @@ def address(trained: tuple[Project, Outcome]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed: `apt-get install chromium`")
+def ui(address: str, trained: tuple[Project, Outcome]) -> Iterator[Ui]:
+    """An open browser."""
+    from mlflow import MlflowClient
     from playwright.sync_api import sync_playwright
 
+    project, outcome = trained
+    uri = project.settings.tracking_uri
+    at = MlflowClient(uri, uri).get_run(outcome.run.run_id).info.experiment_id
+    seen: list[str] = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1500, "height": 1000})
-        opened.set_default_timeout(60_000)
-        yield opened
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.add_init_script(f"localStorage.setItem('{ASSISTANT}', 'true')")
+        page.on("request", lambda r: seen.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
+        yield Ui(page, address, f"/experiments/{at}", seen)
         browser.close()
 
 
-def keep(page: Any, name: str) -> None:
-    """Save what is seen where ``DAYCAST_SCREENSHOTS`` names a folder."""
-    if os.environ.get("DAYCAST_SCREENSHOTS"):
-        page.screenshot(path=Path(os.environ["DAYCAST_SCREENSHOTS"]) / f"{name}.png")
+def name_of(project: Project, outcome: Outcome) -> str:
+    """Name of the run."""
+    return tracking.find(project.tracking, outcome.run.run_id).name
 
 
-def experiment(project: Project, run_id: str) -> str:
-    from mlflow import MlflowClient
-
-    return str(MlflowClient(project.settings.tracking_uri).get_run(run_id).info.experiment_id)
-
-
-def test_the_runs_stand_in_the_experiment(page: Any, address: str, trained: tuple[Project, Outcome]) -> None:
-    project, outcome = trained
-    page.goto(f"{address}/#/experiments/{experiment(project, outcome.run.run_id)}/runs")
-    page.get_by_text("tiny-tiny-", exact=False).first.wait_for()
-    keep(page, "runs")
+def test_the_experiment_lists_the_runs_by_name_with_models_inside(ui: Ui, trained: tuple[Project, Outcome]) -> None:
+    ui.go(f"{ui.at}/runs")
+    row = ui.page.get_by_role("link", name=name_of(*trained), exact=True)
+    row.first.wait_for()
+    ui.keep("runs")
+    ui.page.get_by_role("gridcell").filter(has=row).last.get_by_role("button").click()
+    for model in MODELS:
+        ui.page.get_by_role("link", name=model, exact=True).first.wait_for()
+    ui.keep("runs_open")
 
 
-def test_a_run_shows_its_figures_and_its_leaderboard(page: Any, address: str, trained: tuple[Project, Outcome]) -> None:
-    project, outcome = trained
-    run = f"{address}/#/experiments/{experiment(project, outcome.run.run_id)}/runs/{outcome.run.run_id}"
-    page.goto(run)
-    page.get_by_text("mase", exact=True).first.wait_for()
-    keep(page, "run")
-    page.goto(f"{run}/artifacts/leaderboard.json")
-    page.get_by_text("day_type_naive").first.wait_for()
-    keep(page, "leaderboard")
-    page.goto(f"{run}/artifacts/plots/leaderboard.png")
-    page.locator("img").last.wait_for()
-    keep(page, "plot")
+def test_a_run_shows_its_figures_and_its_leaderboard(ui: Ui, trained: tuple[Project, Outcome]) -> None:
+    run = f"{ui.at}/runs/{trained[1].run.run_id}"
+    ui.go(run)
+    ui.page.get_by_text("mase", exact=True).first.wait_for()
+    ui.keep("run")
+    ui.go(f"{run}/artifacts/leaderboard.json")
+    ui.page.get_by_text("day_type_naive").first.wait_for()
+    ui.keep("leaderboard")
+    ui.go(f"{run}/artifacts/plots/leaderboard.png")
+    picture = ui.page.get_by_alt_text("plots/leaderboard.png")
+    picture.wait_for()
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 400
+    ui.keep("plot")
 
 
-def test_the_registered_model_shows_its_champion(page: Any, address: str, trained: tuple[Project, Outcome]) -> None:
+def test_the_registered_model_shows_its_champion(ui: Ui, trained: tuple[Project, Outcome]) -> None:
     assert trained[1].champion is not None
-    page.goto(f"{address}/#/models/{trained[1].champion.name}")
-    page.get_by_text("champion", exact=False).first.wait_for()
-    page.get_by_text("challenger", exact=False).first.wait_for()
-    keep(page, "model")
+    ui.go(f"/models/{trained[1].champion.name}")
+    for alias in ("champion", "challenger"):
+        ui.page.get_by_text(alias, exact=False).first.wait_for()
+    ui.keep("model")
+    assert ui.seen == [], "pages of the UI that daycast opens ask for nothing outside this machine"

@@ -52,8 +52,9 @@ def register(
 
 
 def _summary(config: Config, ranked: pd.DataFrame, name: str) -> str:
-    line, metric = ranked.set_index("model").loc[name], config.backtest.metric
-    return f"{name}: {metric} {line[metric]:,.4g} in backtest {config.backtest.name}, number {line['rank']} of {len(ranked)}"
+    line, judged = ranked.set_index("model").loc[name], config.backtest
+    value = f"{judged.metric} {line[judged.metric]:,.4g}"
+    return f"{name}: {value} in backtest {judged.name}, number {line['rank']} of {len(ranked)} models"
 
 
 def _version(

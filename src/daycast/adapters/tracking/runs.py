@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BATCH = 800  # metrics in one request; with 100 parameters and some tags below MLflow's limit of 1000
-COMMIT = "mlflow.source.git.commit"  # MLflow's own column
-INHERITED = ("daycast.", COMMIT)  # what a trial takes over from its model's run, but for what means that run alone:
+COMMITS = ("daycast.git_commit", "mlflow.source.git.commit")  # the latter is a column of MLflow's UI, as are these:
+SOURCE = {"mlflow.source.name": "daycast", "mlflow.source.type": "LOCAL"}
+INHERITED = ("daycast.", "mlflow.source.")  # what a trial takes over from its model's run, but for what means that run:
 OWN = (KEY, RECORDED)
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _FIND_OR_CREATE = threading.Lock()  # tags are not unique in MLflow: two threads must not both find nothing, then create
@@ -174,12 +175,13 @@ def _opened(
 
     name, tags, values = told
     found = search(client, experiment_id, identity)
-    run = found[0] if found else client.create_run(experiment_id, tags={**identity, **tags}, run_name=name)
+    run = found[0] if found else client.create_run(experiment_id, tags={**identity, **SOURCE, **tags}, run_name=name)
     run_id = run.info.run_id
     wanted = dict(tags) if identity[KIND] == "model" else {**tags, "daycast.run_id": run_id}
-    if "daycast.git_commit" in tags:
-        wanted[COMMIT] = tags["daycast.git_commit"]
-    new_tags = [RunTag(n, v) for n, v in wanted.items() if run.data.tags.get(n) != v]
+    if COMMITS[0] in tags:
+        wanted[COMMITS[1]] = tags[COMMITS[0]]
+    known = run.data.tags  # a run taken up again keeps the commit it was begun with: the code that counts is the same
+    new_tags = [RunTag(n, v) for n, v in wanted.items() if known.get(n) != v and not (n in COMMITS and n in known)]
     new, texts = params(values, run.data.params)
     _put(client, run_id, texts, {})
     if new or new_tags:
