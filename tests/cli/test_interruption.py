@@ -213,6 +213,11 @@ def test_validate_tells_people_what_was_found_and_where_it_lies(ask: Any) -> Non
     assert Path(shown["Data Docs"]).is_file()
 
 
+@pytest.mark.parametrize("words", [["validate"], ["prepare"], ["leaderboard"], ["promote", "--dry-run"]], ids=" ".join)
+def test_every_command_can_be_quiet_and_tell_machines(ask: Any, words: list[str]) -> None:
+    assert json.loads(ask(*words, "--quiet", "--json"))
+
+
 def test_the_data_of_a_run_come_back(story: Story, ask: Any) -> None:
     run = json.loads(ask("leaderboard", "--json"))["run_id"]
     file = story.settings.root / "data/prepared/tiny.parquet"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from daycast.cli.progress import shown
+from daycast.steps.progress import emit
 
 WIDE = 140  # columns where there is no terminal to ask
 # Without markup: `model=[gru]` or a path with brackets must come out as it is.
@@ -23,6 +25,15 @@ err = Console(stderr=True, highlight=False, markup=False, width=None if sys.stde
 def progress(quiet: bool) -> AbstractContextManager[None]:
     """Show the steps' events on standard error until the block ends."""
     return shown(err, quiet)
+
+
+@contextmanager
+def working(step: str, subject: str, quiet: bool) -> Iterator[None]:
+    """Show one step as running until the block ends, and then as done."""
+    with progress(quiet):
+        emit(step, subject, 0, 0, "running")
+        yield
+        emit(step, subject, 1, 1, "done")
 
 
 def heading(text: str) -> None:

@@ -51,7 +51,13 @@ def ingest(
     console.facts({"file": raw.file, "version": raw.md5})
 
 
-def validate(overrides: Overrides = None, as_of: AsOf = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def validate(
+    overrides: Overrides = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
     """Check the ingested batch against the dataset's contract; a bad one goes to quarantine.
 
     Examples:
@@ -64,11 +70,12 @@ def validate(overrides: Overrides = None, as_of: AsOf = None, as_json: AsJson = 
     from daycast.cli import console, summary
     from daycast.steps import validate as step
 
-    checked = step.validate(here, configured.dataset.name, day(as_of))
+    with console.working("validate", configured.dataset.name, quiet):
+        checked = step.validate(here, configured.dataset.name, day(as_of))
     console.machine(checked) if as_json else summary.show_validated(configured.dataset, checked)
 
 
-def prepare(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def prepare(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Make the canonical frame of the validated batch.
 
     Example:
@@ -76,14 +83,18 @@ def prepare(overrides: Overrides = None, as_json: AsJson = False, debug: Debug =
         daycast prepare dataset=cta
     """
     here, configured = ready(overrides, debug)
+    from daycast.cli import console
     from daycast.steps import prepare as step
 
-    _show_version(step.prepare(here, configured.dataset.name), "prepared", as_json)
+    with console.working("prepare", configured.dataset.name, quiet):
+        data = step.prepare(here, configured.dataset.name)
+    _show_version(data, "prepared", as_json)
 
 
 def restore(
     run_id: Annotated[str, typer.Option("--run", help="Id of an MLflow run.")],
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Bring back exactly the data that an MLflow run was made with.
@@ -93,9 +104,12 @@ def restore(
         daycast data restore --run 3f2c0c7e5d1b4a0f9f6f0d6b7a2f1c11
     """
     here, _ = ready(None, debug)
+    from daycast.cli import console
     from daycast.steps import restore as step
 
-    _show_version(step.restore(here, run_id), "restored, with its raw file and its report", as_json)
+    with console.working("restore", run_id, quiet):
+        data = step.restore(here, run_id)
+    _show_version(data, "restored, with its raw file and its report", as_json)
 
 
 def _show_version(data: DataRef, what: str, as_json: bool) -> None:

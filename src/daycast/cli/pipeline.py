@@ -126,6 +126,7 @@ def promote(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the decision; change nothing.")] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Make the winner of the dataset's newest run champion; doing it again changes nothing.
@@ -141,15 +142,18 @@ def promote(
     from daycast.steps import promote as step
     from daycast.steps.register import REGISTERED
 
-    found = summary.newest(here, configured, overrides or [], REGISTERED)
-    decision, version = step.decided(here, found.run_id)
-    if not dry_run:
-        version = step.promote(here, configured.dataset.name, found.run_id)
+    with console.progress(quiet):
+        found = summary.newest(here, configured, overrides or [], REGISTERED)
+        decision, version = step.decided(here, found.run_id)
+        if not dry_run:
+            version = step.promote(here, configured.dataset.name, found.run_id)
     told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "decision": decision.to_json()}
     console.machine(told) if as_json else summary.show_decision(decision, version, dry_run)
 
 
-def leaderboard(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
+def leaderboard(
+    overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """The models of the dataset's newest finished run, best first.
 
     Example:
@@ -160,7 +164,8 @@ def leaderboard(overrides: Overrides = None, as_json: AsJson = False, debug: Deb
     from daycast.cli import console, summary
     from daycast.steps.record import COMPARED
 
-    found = summary.newest(here, configured, overrides or [], COMPARED)
-    board = summary.board_of(here, found.run_id)
+    with console.progress(quiet):
+        found = summary.newest(here, configured, overrides or [], COMPARED)
+        board = summary.board_of(here, found.run_id)
     title = f"{configured.dataset.name}, {found.name} ({found.run_id})"
     console.machine({"run_id": found.run_id, "leaderboard": board}) if as_json else summary.show_board(board, title)
