@@ -30,6 +30,11 @@ NEWER = CSV + b"01/02/2001,W,4,5,9\n"
 PAGE = b"\n<!DOCTYPE html><html><body>Down for maintenance</body></html>"
 
 
+def shown(value: str | bytes) -> str:
+    """A parameter in a test's name; compressed bytes hold the time, and would give it another name in each process."""
+    return value if isinstance(value, str) else f"{len(value)} bytes"
+
+
 @dataclass
 class Reply:
     """One answer of the server; ``length`` and ``cut`` let it lie about its body."""
@@ -474,6 +479,7 @@ def parquet() -> bytes:
         ("parquet", parquet()[:-50], "a truncated Parquet file"),
         ("csv", parquet(), "parquet"),
     ],
+    ids=shown,
 )
 def test_the_format_is_known_by_the_bytes(
     place: MakePlace, tmp_path: Path, declared: str, body: bytes, found: str
@@ -536,6 +542,7 @@ def test_compact_dates_and_padded_names_stay_text(root: Path, tmp_path: Path) ->
         ("csv.gz", gzip.compress(CSV)[:-9], "end-of-stream"),
         ("parquet", CSV, "Parquet"),
     ],
+    ids=shown,
 )
 def test_what_can_not_be_read_is_named(
     place: MakePlace, tmp_path: Path, read_format: str, body: bytes, found: str

