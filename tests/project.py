@@ -147,8 +147,8 @@ def shrink(root: Path) -> None:
     (root / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
 
 
-def lay_out(root: Path) -> Settings:
-    """Copy what is shipped to ``root``, shrink it, and commit it to git."""
+def ship(root: Path) -> None:
+    """Copy what is shipped to ``root``, without any data or record of it."""
     for name in SHIPPED:
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +156,11 @@ def lay_out(root: Path) -> Settings:
             shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copyfile(ROOT / name, target)
+
+
+def lay_out(root: Path) -> Settings:
+    """Copy what is shipped to ``root``, shrink it, and commit it to git."""
+    ship(root)
     shrink(root)
     git = ["git", "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "tiny"]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +49,13 @@ def test_a_module_says_what_it_is_for(file):
 def test_no_module_has_a_name_that_says_nothing():
     empty = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
     assert [name(f) for f in MODULES if empty & {*f.relative_to(ROOT).parts, f.stem}] == []
+
+
+def test_git_tracks_no_data_and_no_state():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git clone")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    state = re.compile(r"\.(csv|parquet|db|sqlite|pkl|pt|ckpt|safetensors)(\.gz)?$")
+    assert [name for name in tracked if state.search(name)] == []

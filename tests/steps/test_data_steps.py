@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tests.project import ship
 
 from daycast.adapters import tracking, versioning
 from daycast.config import dataset_only
@@ -26,7 +27,6 @@ from daycast.steps.restore import restore
 
 pytestmark = pytest.mark.xdist_group("data steps")  # what is made once is made in one process
 
-SHIPPED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "dvc.yaml", "conf", "src")
 
 # Python runs a module of this name at its start: it writes down what of daycast the process has imported at its end.
 WATCH = """
@@ -51,15 +51,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def copy(root: Path, project: Path) -> Settings:
-    """A copy of what is shipped, without any data or record of it."""
-    for name in SHIPPED:
-        target = project / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (root / name).is_dir():
-            shutil.copytree(root / name, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copyfile(root / name, target)
+def copy(project: Path) -> Settings:
+    """A project as it is shipped, in which nothing was done."""
+    ship(project)
     return Settings(project, project / ".daycast", "", "", "")
 
 
@@ -96,9 +90,9 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ready(root: Path, imports: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def ready(imports: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A git clone with the sample ingested, validated and prepared."""
-    here = copy(root, tmp_path_factory.mktemp("a clone") / "of daycast")
+    here = copy(tmp_path_factory.mktemp("a clone") / "of daycast")
     git(here.root, "init", "-q")
     watcher = tmp_path_factory.mktemp("watcher")
     (watcher / "sitecustomize.py").write_text(WATCH)
@@ -212,7 +206,7 @@ def test_a_batch_that_breaks_its_contract_goes_to_quarantine_and_the_last_good_v
 def test_a_first_batch_that_breaks_its_contract_leaves_only_quarantine_and_a_good_one_then_the_same_version(
     ready: Settings, tmp_path: Path
 ) -> None:
-    here = copy(ready.root, tmp_path / "an image, without git")
+    here = copy(tmp_path / "an image, without git")
     bad = broken(ready, tmp_path)
     ingest(here, "sample", from_file=bad)
     with pytest.raises(ContractError, match="no earlier good version"):
