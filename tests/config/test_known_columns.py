@@ -24,3 +24,16 @@ def test_columns_and_orders_that_the_dataset_does_not_allow_are_faults(root, ove
     more = ["model.sarima.seasonal_order=[1,0,0]"] if "order" in override else []
     with pytest.raises(ConfigError, match=told):
         compose(root, ["model=[day_type_naive,sarima]", override, *more])
+
+
+def test_models_that_do_not_suit_the_dataset_are_told_with_those_that_do(root):
+    chosen = ["model=[naive,day_type_naive,sarima,gru]", "model.sarima.known=[weather]"]
+    with pytest.raises(ConfigError, match=r"these suit the dataset: model=\[naive,day_type_naive,gru\]"):
+        compose(root, chosen)
+
+
+def test_where_nothing_is_fitted_models_need_not_suit_the_dataset_but_each_section_must_be_right(root):
+    chosen = ["model=[naive,sarima]", "model.sarima.known=[weather]"]
+    assert compose(root, chosen, fitting=False).dataset == compose(root).dataset
+    with pytest.raises(ConfigError, match="greater than or equal to 1"):
+        compose(root, [*chosen, "backtest.horizon=0"], fitting=False)

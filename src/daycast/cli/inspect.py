@@ -42,7 +42,7 @@ def show(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = Fa
 
     from daycast.cli import console
 
-    _, configured = ready(overrides, debug)
+    _, configured = ready(overrides, debug, fitting=True)
     values = configured.model_dump(mode="json")
     console.machine(values) if as_json else typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
 
@@ -73,7 +73,7 @@ def leakage(
 
         daycast audit leakage dataset=cta --model gru
     """
-    here, configured = ready(overrides, debug)
+    here, configured = ready(overrides, debug, fitting=True)
     from daycast.cli import console
     from daycast.steps import audit
 

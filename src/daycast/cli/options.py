@@ -24,13 +24,17 @@ Fetch = Annotated[
 ]
 
 
-def ready(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:
-    """Settings applied to this process, and the checked configuration; before any tool is imported."""
+def ready(overrides: list[str] | None, debug: bool = False, *, fitting: bool = False) -> tuple[Settings, Config]:
+    """Settings applied to this process, and the checked configuration; before any tool is imported.
+
+    Args:
+        fitting: whether models will be fitted, and so have to suit the dataset.
+    """
     from daycast import config, settings
 
     here = settings.load()
     settings.apply(here, debug)
-    return here, config.compose(here.root, overrides or [])
+    return here, config.compose(here.root, overrides or [], fitting=fitting)
 
 
 def day(when: datetime | None) -> date | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool) -> tuple[Settings, Any]:
-    here, configured = ready(overrides, debug)
+    here, configured = ready(overrides, debug, fitting=True)
     from flows.running import start
     from flows.training import training
 
@@ -47,7 +47,7 @@ def run(
     from daycast.cli import console, summary
 
     if dry_run:
-        here, configured = ready(overrides, debug)
+        here, configured = ready(overrides, debug, fitting=True)
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return

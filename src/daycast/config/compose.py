@@ -28,8 +28,11 @@ T = TypeVar("T", bound=Section)
 SEVERAL = "model"  # the one group of which several options are chosen
 
 
-def compose(root: Path, overrides: Sequence[str] = ()) -> Config:
+def compose(root: Path, overrides: Sequence[str] = (), *, fitting: bool = True) -> Config:
     """The configuration of ``root/conf`` with overrides in Hydra's grammar, such as ``model=[gru,sarima]``.
+
+    Args:
+        fitting: whether models will be fitted, and so have to suit the dataset; else each section is checked by itself.
 
     Raises:
         ConfigError: an override names no key or group (with the nearest valid ones), or values are wrong (all of them).
@@ -67,7 +70,8 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Config:
     places = {o.key_or_group: COMMAND_LINE for o in values}
     places |= {group: f"conf/{group}/{choice}.yaml" for group, choice in choices.items() if "/" not in group}
     places |= {f"model.{name}": f"conf/model/{name}.yaml" for name in _options(conf, "model")}
-    return _validate(Config, plain, {**places, SEVERAL: "conf/model/", "": "conf/config.yaml"})
+    places |= {SEVERAL: "conf/model/", "": "conf/config.yaml"}
+    return _validate(Config, plain, places, together=fitting)
 
 
 def dataset_only(root: Path, name: str) -> Dataset:
@@ -97,10 +101,10 @@ def config_hash(config: Config) -> str:
     return key(config.model_dump(mode="json", exclude={"runner"}))
 
 
-def _validate(kind: type[T], values: Any, places: Mapping[str, str], at: str = "") -> T:
+def _validate(kind: type[T], values: Any, places: Mapping[str, str], at: str = "", *, together: bool = True) -> T:
     # Strict by way of JSON: lists become tuples and ISO text becomes dates, but "3" never becomes 3.
     try:
-        return kind.model_validate_json(json.dumps(values))
+        return kind.model_validate_json(json.dumps(values), context={"together": together})
     except ValidationError as error:
         from daycast.config.faults import faults  # only of a stage of DVC that fails
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.dataset import Dataset
 from daycast.config.models import DayTypeNaive, Model, Recurrent, Sarima
@@ -127,12 +127,16 @@ class Config(Section):
     runner: Runner = Field(description="where tasks run")
 
     @model_validator(mode="after")
-    def _sections_fit_together(self) -> Config:
-        faults = []
+    def _sections_fit_together(self, info: ValidationInfo) -> Config:
+        if not (info.context or {}).get("together", True):
+            return self
+        faults: list[str] = []
         known = self.dataset.covariates.known
         waves = fourier_names(self.dataset.calendar.fourier)
         series = tuple(self.dataset.read.series or ())
+        suiting = []
         for name, model in self.model.items():
+            before = len(faults)
             faults += [
                 f"model.{name}: column `{c}` is neither in dataset.covariates.known {sorted(known)} "
                 f"nor one of its {len(waves)} Fourier terms"
@@ -143,8 +147,11 @@ class Config(Section):
                 faults.append(f"model.{name}: `{model.column}` is no categorical column of dataset.covariates.known")
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
+            suiting += [name] if len(faults) == before else []
             if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
                 faults.append(f"trainer.validation_steps: must exceed backtest.horizon for model.{name}")
+        if 0 < len(suiting) < len(self.model):
+            faults.append(f"model: of those chosen, these suit the dataset: model=[{','.join(suiting)}]")
         if self.backtest.series and series:
             faults += [f"backtest.series: `{s}` is not among {series}" for s in self.backtest.series if s not in series]
         if not any(m.baseline for m in self.model.values()):
