@@ -1,4 +1,4 @@
-"""Optuna, for real, on SQLite in a temporary folder."""
+"""Optuna, for real, on SQLite in a temporary folder and on a real PostgreSQL."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from daycast.adapters import search as adapter
 from daycast.adapters.search import importances, search
 from daycast.config import Tuning
 from daycast.config.models import Choice, FloatRange, IntRange
+from tests.adapters import postgres
 
 SPACE = {"x": FloatRange(kind="float", low=-5, high=5), "n": IntRange(kind="int", low=1, high=9)}
 
@@ -23,6 +24,12 @@ def Objective(evaluate, space, start, segment=100):  # noqa: N802 - stands for t
 def tuning(**changes):
     values = {"name": "t", "n_trials": 8, "n_startup_trials": 3, "warmup_epochs": 2, "seeds": 1}
     return Tuning(**(values | {"pruner": "median"} | changes))
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    with postgres.server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -42,7 +49,9 @@ def test_search_finds_a_better_value_than_the_start_and_tries_the_start_first(ur
     assert len(result.trials) == 20
 
 
-def test_search_counts_finished_trials_of_earlier_calls_and_does_not_repeat_their_draws(url):
+@pytest.mark.parametrize("kind", ["url", "postgresql"])
+def test_search_counts_finished_trials_of_earlier_calls_and_does_not_repeat_their_draws(request, kind):
+    url = request.getfixturevalue(kind)
     objective = Objective(parabola, SPACE, {"x": 4.0, "n": 9})
     seen = []
     search(url, "s", objective, tuning(n_trials=3), seed=1)
