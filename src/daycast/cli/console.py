@@ -48,7 +48,8 @@ def line(text: str) -> None:
 
 def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     """Print a frame; figures right-aligned, thousands apart."""
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    out.print(title, style="bold", soft_wrap=True)  # not the table's own, which is broken at a narrow table's width
+    grid = Table(header_style="bold")
     for column in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[column])
         grid.add_column(str(column), justify="right" if numeric else "left", no_wrap=not numeric)

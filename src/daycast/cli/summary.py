@@ -23,6 +23,7 @@ from daycast.steps.validate import Validated
 
 SHOWN = ("rank", "model", "n_rows", "mae", "rmse", "mape", "mase", "coverage_80", "skill")
 KEPT = ("transform", "window", "tune", "fit", "backtest")
+COLUMNS = 4  # series that a forecast shows side by side
 
 
 def show_validated(dataset: Dataset, checked: Validated) -> None:
@@ -131,17 +132,22 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> Non
 def show_forecast(made: ForecastRef) -> None:
     """The forecast as a table: a row per timestamp, a column per series (the first few)."""
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
-    rows["value"] = [_cell(*row) for row in rows[["y_hat", "q0.1", "q0.9"]].itertuples(index=False)]
-    wide = rows.pivot(index="ds", columns="unique_id", values="value").iloc[:, :4].reset_index()
+    digits = max(0, 3 - len(str(int(rows["y_hat"].abs().max()))))  # three figures at least of the largest
+    rows["value"] = [_cell(*row, digits) for row in rows[["y_hat", "q0.1", "q0.9"]].itertuples(index=False)]
+    wide = rows.pivot(index="ds", columns="unique_id", values="value")
+    n_series, wide = wide.shape[1], wide.iloc[:, :COLUMNS].reset_index()
     console.line("")
     console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
+    if n_series > COLUMNS:
+        console.line(f"  the first {COLUMNS} of {n_series} series; all rows: {made.rows}")
     if rows["q0.1"].isna().any():
         console.line("  without a band: steps or series that the champion was not validated on")
     console.line(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}")
 
 
-def _cell(value: float, low: float, high: float) -> str:
-    return f"{value:,.0f}" if pd.isna(low) else f"{value:,.0f}  [{low:,.0f} .. {high:,.0f}]"
+def _cell(value: float, low: float, high: float, digits: int) -> str:
+    middle, lower, upper = (f"{x:,.{digits}f}" for x in (value, low, high))
+    return middle if pd.isna(low) else f"{middle}  [{lower} .. {upper}]"
 
 
 def _day(time: str) -> str:
