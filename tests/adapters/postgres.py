@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -44,6 +45,6 @@ def server() -> Iterator[str]:
             time.sleep(0.1)
         yield f"postgresql+psycopg2://daycast:secret@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # "fast": SIGTERM would wait for every client to go first
         process.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)

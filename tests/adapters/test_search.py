@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import nullcontext
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from daycast.adapters import search as adapter
 from daycast.adapters.search import importances, search
@@ -47,6 +50,32 @@ def test_search_finds_a_better_value_than_the_start_and_tries_the_start_first(ur
     assert result.trials[0].value == 25
     assert result.best.value < 6
     assert len(result.trials) == 20
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_search_leaves_no_connection_open(postgresql, fails):
+    """A server asked to shut down would wait for it."""
+
+    def evaluate(*arguments):
+        if fails:
+            raise ValueError("broken")
+        return parabola(*arguments)
+
+    name = f"closed {fails}"
+    with pytest.raises(ValueError, match="broken") if fails else nullcontext():
+        search(postgresql, name, Objective(evaluate, SPACE, {"x": 4.0, "n": 9}), tuning(n_trials=5), seed=1)
+    importances(postgresql, name)
+    others = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    engine = create_engine(postgresql)
+    with engine.connect() as connection:
+        for _ in range(50):  # the server's process ends a moment after its client
+            left = connection.execute(text(others)).scalar_one()
+            connection.rollback()
+            if not left:
+                break
+            time.sleep(0.1)
+    engine.dispose()
+    assert left == 0
 
 
 @pytest.mark.parametrize("kind", ["url", "postgresql"])

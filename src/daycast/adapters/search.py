@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,48 +76,56 @@ def search(
     Raises:
         Whatever ``evaluate`` raises, except ``TrialPruned``.
     """
-    study = _study(url, study_name, tuning, seed, objective.segment)
-    if all(t.state.name == "FAIL" for t in study.trials):  # also where the first one failed and was mended since
-        study.enqueue_trial(dict(objective.start))
+    with _storage(url) as storage:
+        study = _study(storage, study_name, tuning, seed, objective.segment)
+        if all(t.state.name == "FAIL" for t in study.trials):  # also where the first one failed and was mended since
+            study.enqueue_trial(dict(objective.start))
 
-    def evaluate(trial: optuna.Trial) -> float:
-        import optuna
+        def evaluate(trial: optuna.Trial) -> float:
+            import optuna
 
-        parameters = {name: _suggest(trial, name, space) for name, space in objective.space.items()}
+            parameters = {name: _suggest(trial, name, space) for name, space in objective.space.items()}
 
-        def report(step: int, value: float) -> None:
-            trial.report(value, step)
-            if trial.should_prune():
-                raise optuna.TrialPruned(f"trial {trial.number} at step {step}: {value:.4g} is worse than the median")
+            def report(step: int, value: float) -> None:
+                trial.report(value, step)
+                if trial.should_prune():
+                    raise optuna.TrialPruned(
+                        f"trial {trial.number} at step {step}: {value:.4g} is worse than the median"
+                    )
 
-        return objective.evaluate(parameters, report, trial.number)
+            return objective.evaluate(parameters, report, trial.number)
 
-    def tell(*_: Any) -> None:
-        finished = _finished(study)
-        if on_trial is not None:
-            best = min((t.value for t in finished if t.value is not None and t.state.name == "COMPLETE"), default=None)
-            on_trial(len(finished), tuning.n_trials, best)
+        def tell(*_: Any) -> None:
+            finished = _finished(study)
+            if on_trial is not None:
+                best = min(
+                    (t.value for t in finished if t.value is not None and t.state.name == "COMPLETE"), default=None
+                )
+                on_trial(len(finished), tuning.n_trials, best)
 
-    missing = tuning.n_trials - len(_finished(study))
-    tell()
-    if missing > 0:
-        study.optimize(evaluate, n_trials=missing, callbacks=[tell])
-    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]  # a killed one runs on paper
-    return SearchResult(_record(study.best_trial), tuple(_record(t) for t in ended))
+        missing = tuning.n_trials - len(_finished(study))
+        tell()
+        if missing > 0:
+            study.optimize(evaluate, n_trials=missing, callbacks=[tell])
+        ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]  # a killed one runs on paper
+        return SearchResult(_record(study.best_trial), tuple(_record(t) for t in ended))
 
 
 def importances(url: str, study_name: str) -> dict[str, float]:
     """Share of each parameter in the variance of the value (fANOVA), largest first; empty where it can't be told."""
     import optuna
 
-    study = optuna.load_study(study_name=study_name, storage=_storage(url))
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    if len(complete) < 4 or len({t.value for t in complete}) < 2:
-        return {}
-    return dict(optuna.importance.get_param_importances(study))
+    with _storage(url) as storage:
+        study = optuna.load_study(study_name=study_name, storage=storage)
+        complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+        if len(complete) < 4 or len({t.value for t in complete}) < 2:
+            return {}
+        return dict(optuna.importance.get_param_importances(study))
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
+@contextmanager
+def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """The storage at ``url``; its connections are closed with it, for a server that shuts down waits for them."""
     import optuna
 
     sqlite = urlsplit(url).scheme.startswith("sqlite")
@@ -125,7 +134,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     # Heartbeats carry this mark since Optuna 2; without them a killed trial would run for ever. The filter stays, as
     # `warnings.catch_warnings` is not safe where searches run in threads.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    return optuna.storages.RDBStorage(
+    storage = optuna.storages.RDBStorage(
         url,
         # Workers in several processes wait for SQLite's one writer instead of failing.
         engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True},
@@ -133,13 +142,17 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
         grace_period=90,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
     )
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
-def _study(url: str, name: str, tuning: Tuning, seed: int, segment: int) -> optuna.Study:
+def _study(storage: optuna.storages.RDBStorage, name: str, tuning: Tuning, seed: int, segment: int) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error that ends a trial is raised, and told once
-    storage = _storage(url)
     study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
     # A resumed process with the same seed would repeat its earlier draws, so the seed moves with the finished trials.
     study.sampler = optuna.samplers.TPESampler(
