@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +60,9 @@ def test_git_tracks_no_data_and_no_state():
     )
     state = re.compile(r"\.(csv|parquet|db|sqlite|pkl|pt|ckpt|safetensors)(\.gz)?$")
     assert [name for name in tracked if state.search(name)] == []
+
+
+def test_a_wheel_would_hold_every_package() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = [f.parent.relative_to(ROOT / "src") for f in (ROOT / "src").rglob("__init__.py")]
+    assert sorted(listed) == sorted([*(".".join(folder.parts) for folder in found), "flows"])

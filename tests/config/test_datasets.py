@@ -63,3 +63,39 @@ def test_a_column_that_is_used_must_be_declared(root: Path) -> None:
 def test_a_holiday_on_no_weekday_is_refused(root: Path) -> None:
     with pytest.raises(ValidationError, match=r"sunday_service.*Labor Day"):
         changed(root, "cta", calendar={"sunday_service": {"Labor Day": ["Someday"]}})
+
+
+def test_events_become_a_known_column_with_a_level_for_each_of_their_days(root: Path) -> None:
+    events = [{"name": "easter", "easter": "western", "days": [-1, 0]}]
+    known = changed(root, "cta", calendar={"events": events}).spec().known
+    assert known["event"] == ("none", "easter-1", "easter")
+    assert "event" not in changed(root, "cta", calendar={"events": []}).spec().known
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        ({"date": "12-25", "easter": "western"}, "exactly one of `holiday`, `date` and `easter`"),
+        ({}, "exactly one of"),
+        ({"date": "12-25", "weekday": "Mon"}, "`weekday` and `nth`"),
+        ({"date": "12-25", "weekday": "Mon", "nth": 0}, "`weekday` and `nth`"),
+        ({"easter": "western", "weekday": "Mon", "nth": 1}, "`weekday` and `nth`"),
+        ({"date": "02-30"}, "02-30 is in no year"),
+        ({"date": "13-01"}, "13-01 is in no year"),
+        ({"date": "12-25", "days": [1, 0]}, "the first must not be after the last"),
+        ({"date": "12-25", "days": [0, 99]}, "nor 60 days from the anchor"),
+        ({"date": "12-25", "since": 2010, "until": 2009}, "since 2010 is after until 2009"),
+    ],
+)
+def test_an_event_without_one_sound_rule_is_refused(root: Path, event: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        changed(root, "cta", calendar={"events": [{"name": "fair"} | event]})
+
+
+def test_events_of_holidays_need_a_country(root: Path) -> None:
+    with pytest.raises(ValidationError, match=r"\['thanksgiving'\] are tied to holidays, and `country` is null"):
+        changed(
+            root,
+            "cta",
+            calendar={"country": None, "events": [{"name": "thanksgiving", "holiday": "Thanksgiving Day"}]},
+        )

@@ -11,11 +11,13 @@ import yaml
 from pydantic import BaseModel
 
 from daycast.config import compose, dataset_only
+from daycast.config.calendar import Event
 from daycast.config.dataset import Column
 from daycast.config.models import Choice, FloatRange, IntRange
 from daycast.errors import ConfigError
 
-MAY_BE_LEFT_OUT = (Column, FloatRange, IntRange, Choice)  # bounds and the like, whose absence means that there are none
+# Their absence means that there is no such bound.
+MAY_BE_LEFT_OUT = (Column, Event, FloatRange, IntRange, Choice)
 
 
 @pytest.fixture

@@ -2,7 +2,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core.forecast import FitReport, Forecaster, band, check, predict, quantile_columns, rows
+from daycast.core.forecast import (
+    FitReport,
+    Forecaster,
+    Origin,
+    band,
+    check,
+    predict,
+    quantile_columns,
+    rows,
+    together,
+)
 from daycast.core.split import origins
 from daycast.errors import HistoryError, OutputError
 from tests.core.builders import SeasonalNaive, count_up, daily_table
@@ -182,3 +192,13 @@ def test_a_forecast_below_the_floor_is_refused_with_the_worst_place():
     with pytest.raises(OutputError) as error:
         check(made, 6, floor=0.0)
     assert error.value.found.startswith("-2 for b at 2024-01-23")
+
+
+def test_histories_that_are_views_of_one_another_go_together():
+    one, another = count_up(), count_up()
+    views = origins(one, DAYS[[20, 39, 30]], 3)
+    (other,) = origins(another, DAYS[[25]], 3)
+    later = Origin(one.panel.since(DAYS[5]), views[1].future)
+    groups = together([views[0], other, views[1], later, views[2]])
+    assert [members for members, _ in groups] == [[0, 2, 4], [1], [3]]
+    assert all(longest is o for (_, longest), o in zip(groups, (views[1], other, later), strict=True))

@@ -10,7 +10,17 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
-    from daycast.config.models import AutoArima, DayTypeNaive, Model, Naive, Recurrent, Sarima, SeasonalNaive
+    from daycast.config.models import (
+        AutoArima,
+        DayTypeNaive,
+        LightGbm,
+        Linear,
+        Model,
+        Naive,
+        Recurrent,
+        Sarima,
+        SeasonalNaive,
+    )
     from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
 
 __all__ = [
@@ -19,6 +29,8 @@ __all__ = [
     "Config",
     "Dataset",
     "DayTypeNaive",
+    "LightGbm",
+    "Linear",
     "Model",
     "Naive",
     "Promotion",

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from daycast.config.calendar import Calendar
 from daycast.config.section import Section
-from daycast.core.canonical import CALENDAR_COLUMNS, Layout
+from daycast.core.canonical import CALENDAR_COLUMNS, EVENT, Layout
+from daycast.core.events import levels
 from daycast.core.frame import FrameSpec
 
 
@@ -92,21 +94,6 @@ class Contract(Section):
     )
 
 
-Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-
-
-class Calendar(Section):
-    """Covariates computed from the date alone."""
-
-    country: str | None = Field(description="ISO 3166 country of the public holidays; null for none")
-    subdivision: str | None = Field(description="part of the country, such as a state; null for the whole")
-    sunday_service: dict[str, tuple[Weekday, ...]] = Field(
-        description="holiday as the `holidays` package names it -> weekdays on which it runs as a Sunday (day type U)"
-    )
-    fourier: int = Field(ge=0, le=20, description="sine and cosine pairs of the year given to models")
-    future_steps: int = Field(ge=1, le=5000, description="timestamps prepared beyond the end of the data")
-
-
 class Covariates(Section):
     """Which columns of the canonical frame models may use, beside y."""
 
@@ -143,13 +130,14 @@ class Dataset(Section):
         used += [self.contract.day_type] if self.contract.day_type else []
         used += [c for i in self.contract.identities for c in (*i.sum, i.equals)]
         declared = self.contract.columns
+        columns = [c for c in CALENDAR_COLUMNS if c != EVENT]  # that one follows from calendar.events
         faults = [f"column `{c}` is used but not declared in contract.columns" for c in used if c not in declared]
         if (self.covariates.past or self.covariates.static) and read.series is not None:
             faults.append("covariates.past and .static need a long file: a wide one has no column per series")
         faults += [
-            f"covariates.known: `{c}` is not one of the columns known ahead: {', '.join(CALENDAR_COLUMNS)}"
+            f"covariates.known: `{c}` is not one of the columns known ahead: {', '.join(columns)}"
             for c in self.covariates.known
-            if c not in CALENDAR_COLUMNS
+            if c not in columns
         ]
         if faults:
             raise ValueError("\n".join(dict.fromkeys(faults)))
@@ -168,6 +156,7 @@ class Dataset(Section):
             country=self.calendar.country,
             subdivision=self.calendar.subdivision,
             sunday_service=self.calendar.sunday_service,
+            events=self.calendar.rules(),
             future_steps=self.calendar.future_steps,
             past=self.covariates.past,
             static=self.covariates.static,
@@ -178,7 +167,7 @@ class Dataset(Section):
         return FrameSpec(
             freq=self.freq,
             season_length=self.season_length,
-            known=self.covariates.known,
+            known={**self.covariates.known, **({EVENT: levels(self.calendar.rules())} if self.calendar.events else {})},
             past=self.covariates.past,
             static=self.covariates.static,
             fourier=self.calendar.fourier,

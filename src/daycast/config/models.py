@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from daycast.config.section import Section
+from daycast.core.signals import Recipe
 
 
 class FloatRange(Section):
@@ -124,8 +125,64 @@ class AutoArima(_Family):
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
 
+class Profile(Section):
+    """The usual level of each class of day; a model with a profile learns deviations from it (``core.signals``)."""
+
+    by: tuple[str, ...] = Field(description="known categorical columns whose combinations are the classes of days")
+    window: int = Field(ge=1, description="last normal timestamps of a class, those without an event, that make it")
+    statistic: Literal["median", "mean"] = Field(description="of these timestamps")
+    analogs: int = Field(
+        ge=0, le=20, description="earlier years looked up for each timestamp: the same day of an event, or of the year"
+    )
+    year: int = Field(ge=1, description="timestamps in a year that keep the weekday, such as 364 for days")
+    means: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="timestamps of the means of the newest deviations, less their analogs, that a model is given"
+    )
+    growth: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="timestamps of the means of the newest values, less those a year before, that a model is given"
+    )
+
+    def recipe(self) -> Recipe:
+        """As ``core.signals`` takes it."""
+        return Recipe(**self.model_dump())
+
+
+class _Tabular(_Family):
+    inputs: Literal["joint", "each"] = Field(
+        description="joint: a learner per series, given the signals of all; each: one for all series, given its own"
+    )
+    transforms: tuple[Scale, ...] = Field(description="applied in this order to y, inverted in the other")
+    profile: Profile = Field(description="what the model learns deviations from")
+    lags: int = Field(ge=0, le=400, description="innovations of the last timestamps that the model is given")
+    max_rows: int = Field(ge=1, description="rows learned from at most, per learner; more are thinned out evenly")
+    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+
+
+class LightGbm(_Tabular):
+    """Gradient-boosted trees by LightGBM on signals and calendar."""
+
+    family: Literal["lightgbm"] = Field(description="kind of model")
+    loss: Literal["mae", "mse", "huber"] = Field(description="training loss, in transformed units")
+    rounds: int = Field(ge=1, description="trees per learner")
+    learning_rate: float = Field(gt=0, le=1, description="share of each tree that is kept")
+    leaves: int = Field(ge=2, description="most leaves of a tree")
+    min_leaf: int = Field(ge=1, description="fewest rows in a leaf")
+    feature_share: float = Field(gt=0, le=1, description="share of the features drawn for each tree")
+    row_share: float = Field(gt=0, le=1, description="share of the rows drawn for each tree")
+    bags: int = Field(ge=1, le=100, description="seeds averaged")
+
+
+class Linear(_Tabular):
+    """Ridge regression on signals and calendar, one for each step ahead."""
+
+    family: Literal["linear"] = Field(description="kind of model")
+    penalty: float = Field(ge=0, description="weight of the squared coefficients, per row, features scaled to 1")
+
+
 class Recurrent(_Family):
     """A recurrent network: an encoder over the lookback, then a direct head or a decoder over the horizon."""
+
+    FIXED: ClassVar[tuple[str, ...]] = ("family", "search", "transforms", "known", "profile", "inputs", "loss")
 
     family: Literal["recurrent"] = Field(description="kind of model")
     cell: Literal["lstm", "gru"] = Field(description="recurrent cell")
@@ -140,6 +197,13 @@ class Recurrent(_Family):
     layers: int = Field(ge=1, le=8, description="stacked recurrent layers")
     dropout: float = Field(ge=0, lt=1, description="share of units dropped between layers and before the head")
     transforms: tuple[TransformStep, ...] = Field(description="applied in this order to y, inverted in the other")
+    known: tuple[str, ...] | None = Field(
+        description="known columns and Fourier terms (year_sin1, ...) that it is given; null for all of the dataset"
+    )
+    profile: Profile | None = Field(
+        description="learn deviations from it, told with signals; null: the values themselves"
+    )
+    clip: float = Field(gt=0, description="with a profile: signals are held within so many times their typical size")
     loss: Literal["huber", "mae", "mse"] = Field(description="training loss, in transformed units")
     learning_rate: float = Field(gt=0, description="peak step size of AdamW")
     weight_decay: float = Field(ge=0, description="AdamW weight decay")
@@ -157,12 +221,14 @@ class Recurrent(_Family):
         faults = [
             f"search.{name}: not a field of this model that can be searched"
             for name in self.search
-            if name not in type(self).model_fields or name in ("family", "search", "transforms", "inputs", "loss")
+            if name not in type(self).model_fields or name in self.FIXED
         ]
         for name, space in self.search.items():
             if not isinstance(space, Choice) and space.low > space.high:
                 faults.append(f"search.{name}: low {space.low} is above high {space.high}")
-        if self.transforms and isinstance(self.transforms[-1], Difference):
+        if self.profile is not None and any(isinstance(step, Difference) for step in self.transforms):
+            faults.append("transforms: no difference beside a profile, which takes levels away already")
+        elif self.transforms and isinstance(self.transforms[-1], Difference):
             faults.append("transforms: the last one must be a scale, or the network sees raw units")
         if faults:
             raise ValueError("\n".join(faults))
@@ -173,4 +239,7 @@ class Recurrent(_Family):
         return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
 
 
-Model = Annotated[Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Recurrent, Field(discriminator="family")]
+Model = Annotated[
+    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Linear | LightGbm | Recurrent,
+    Field(discriminator="family"),
+]

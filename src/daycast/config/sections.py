@@ -131,7 +131,7 @@ class Config(Section):
         if not (info.context or {}).get("together", True):
             return self
         faults: list[str] = []
-        known = self.dataset.covariates.known
+        known = self.dataset.spec().known
         waves = fourier_names(self.dataset.calendar.fourier)
         series = tuple(self.dataset.read.series or ())
         suiting = []
@@ -140,11 +140,17 @@ class Config(Section):
             faults += [
                 f"model.{name}: column `{c}` is neither in dataset.covariates.known {sorted(known)} "
                 f"nor one of its {len(waves)} Fourier terms"
-                for c in getattr(model, "known", ())
+                for c in getattr(model, "known", None) or ()
                 if c not in known and c not in waves
             ]
-            if isinstance(model, DayTypeNaive) and known.get(model.column) is None:
-                faults.append(f"model.{name}: `{model.column}` is no categorical column of dataset.covariates.known")
+            categories = [model.column] if isinstance(model, DayTypeNaive) else []
+            if (profile := getattr(model, "profile", None)) is not None:
+                categories += profile.by
+            faults += [
+                f"model.{name}: `{c}` is no categorical column of dataset.covariates.known"
+                for c in categories
+                if known.get(c) is None
+            ]
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
             suiting += [name] if len(faults) == before else []

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daycast.core import calendar
+from daycast.core import calendar, events
 from daycast.errors import DataError
 
+EVENT = "event"
 CALENDAR_COLUMNS = (
     "day_of_week",
     "day_type",
@@ -25,6 +26,7 @@ CALENDAR_COLUMNS = (
     "days_to_holiday",
     "days_since_holiday",
     "year_end",
+    EVENT,
 )
 FAR = 3  # days from a holiday at which it is no longer told apart how many
 MEND = "mend the file at its source and ingest it again; `daycast validate` names every fault"
@@ -42,6 +44,7 @@ class Layout:
         day_type: raw column of the day types W/A/U of history, or ``None`` to take them from the calendar.
         country, subdivision: whose public holidays; no country, no holidays.
         sunday_service: holiday name -> weekdays on which it runs as a Sunday (see ``calendar.day_types``).
+        events: days off their weekday's pattern, by rule.
         future_steps: timestamps added beyond the last observed one.
         past: raw numeric columns kept as past covariates (long rows only).
         static: raw columns constant per series (long rows only): text if levels are declared, else numeric.
@@ -57,6 +60,7 @@ class Layout:
     country: str | None = None
     subdivision: str | None = None
     sunday_service: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    events: tuple[events.Rule, ...] = ()
     future_steps: int = 1
     past: tuple[str, ...] = ()
     static: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
@@ -123,11 +127,12 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
-    """``CALENDAR_COLUMNS`` on each date, ``(T, 7)``, indexed by it, from the calendar alone.
+    """``CALENDAR_COLUMNS`` on each date, ``(T, 8)``, indexed by it, from the calendar alone.
 
     ``holiday`` is 1.0 on a public holiday (or its observed substitute), else 0.0; ``days_to_holiday`` and
     ``days_since_holiday`` are the days to the next and since the last one as text, ``0`` on the day itself, ``3+`` from
-    three on; ``year_end`` is 1.0 from 20 December to 3 January, when demand is off its weekly pattern.
+    three on; ``year_end`` is 1.0 from 20 December to 3 January, when demand is off its weekly pattern; ``event`` is
+    the label of ``core.events``.
     """
 
     def names(when: pd.DatetimeIndex) -> NDArray[np.object_]:
@@ -150,6 +155,7 @@ def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
             "holiday": is_holiday.astype(np.float64),
             "days_to_holiday": np.select(ahead, labels[:FAR], labels[FAR]).astype(object),
             "days_since_holiday": np.select(behind, labels[:FAR], labels[FAR]).astype(object),
+            EVENT: events.labels(ds, layout.events, layout.country, layout.subdivision),
             "year_end": ((month_day >= 1220) | (month_day <= 103)).astype(np.float64),
         },
         index=ds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daycast.core import transform
 from daycast.core.frame import Float
@@ -15,6 +16,9 @@ from daycast.core.transform import Fitted
 
 Layout = Literal["joint", "each"]
 """``joint``: all series are one sample (G = 1, C = N + N·P); ``each``: one sample per series (G = N, C = 1 + P)."""
+
+Columns = slice | NDArray[np.intp]
+"""Which of the known features a model is given."""
 
 
 def as_series(past: Float) -> Float:

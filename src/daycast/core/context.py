@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daycast.core import transform
-from daycast.core.channels import Layout, channels, scaled
+from daycast.core.channels import Columns, Layout, channels, scaled
 from daycast.core.fill import recent
 from daycast.core.frame import Float
 from daycast.core.transform import Fitted
@@ -32,6 +32,8 @@ class Context(NamedTuple):
         tail: the last ``memory`` raw values of each series, gaps filled, for ``transform.inverse``: float64
             ``(O, N, memory)``; NaN where a series has no value yet.
         seen: whether a series has any value up to the origin, bool ``(O, N)``.
+        level: what the network's outputs are added to, in transformed units ``(O, N, H)``, where it learns deviations
+            (``core.anchored``).
     """
 
     past: NDArray[np.float32]
@@ -39,10 +41,16 @@ class Context(NamedTuple):
     static: NDArray[np.float32]
     tail: Float
     seen: NDArray[np.bool_]
+    level: Float | None = None
 
 
 def context(
-    origins: Sequence[Origin], fitted: Fitted, lookback: int, layout: Layout, past: Fitted | None = None
+    origins: Sequence[Origin],
+    fitted: Fitted,
+    lookback: int,
+    layout: Layout,
+    past: Fitted | None = None,
+    columns: Columns = slice(None),
 ) -> Context:
     """What a network sees when it forecasts from ``origins``, channels ordered as in ``Windows.batch``.
 
@@ -51,6 +59,7 @@ def context(
 
     Args:
         fitted: the transform of y; ``past`` that of the past covariates, as given to ``windows``.
+        columns: the known features that are used, of F.
 
     Raises:
         HistoryError: a history shorter than ``lookback + fitted.memory``.
@@ -72,8 +81,8 @@ def context(
             covariates[i, :, :, p] = recent(origin.history.past[:, :, p], lookback, season)
     z = transform.forward(fitted, y)[..., fitted.memory :]
     inputs = np.nan_to_num(channels(z, scaled(covariates, past), layout), nan=0.0)
-    known = np.stack([o.history.known[-lookback:] for o in origins])
-    future = np.stack([o.future.known for o in origins])
+    known = np.stack([o.history.known[-lookback:, columns] for o in origins])
+    future = np.stack([o.future.known[:, columns] for o in origins])
     groups = inputs.shape[1]
     inputs = inputs.reshape(-1, *inputs.shape[2:])
     static = first.static if layout == "each" else np.zeros((1, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -100,6 +101,22 @@ def predict(model: Forecaster, origins: Sequence[Origin]) -> Float:
         return first
     later = [Origin(o.history.extended(y, o.future), o.future.tail(block)) for o, y in zip(origins, first, strict=True)]
     return np.concatenate([first, predict(model, later)], axis=2)
+
+
+def together(origins: Sequence[Origin]) -> list[tuple[list[int], Origin]]:
+    """The origins in groups whose histories are views of one another, so that work on the longest serves them all.
+
+    Each group is the places of its members among ``origins`` and the one with the longest history, which ends in the
+    others' futures.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for o, origin in enumerate(origins):
+        h = origin.history
+        memory = (array.__array_interface__["data"][0] for array in (h.y, h.known))
+        groups[*memory, h.y.strides, h.known.strides, h.ds[0]].append(o)
+    return [
+        (members, max((origins[o] for o in members), key=lambda o: len(o.history.ds))) for members in groups.values()
+    ]
 
 
 def rows(forecast: Float, origins: Sequence[Origin]) -> pd.DataFrame:

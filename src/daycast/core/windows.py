@@ -12,6 +12,7 @@ channels in the same order. Letters of ``core.frame``, and ``G`` groups, ``K`` t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from daycast.core.channels import Layout, as_series, channels, scaled
+from daycast.core.channels import Columns, Layout, as_series, channels, scaled
 from daycast.core.context import Context, context
 from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float, Panel
@@ -52,13 +53,36 @@ class Batch(NamedTuple):
     target: Single
 
 
+class Anchors(NamedTuple):
+    """What targets are measured from, where a model learns deviations from a profile (``core.anchored``).
+
+    Attributes:
+        ahead: signals told ahead of each timestamp, float32 ``(G, T, A)``.
+        goal: the targets, float32 ``(G, T, K)``; NaN where missing.
+        base: the level of each class of timestamp as known at each timestamp, float32 ``(G, T, M, K)``; NaN if unknown.
+        classes: the class of each timestamp, int32 ``(T,)``.
+    """
+
+    ahead: Single
+    goal: Single
+    base: Single
+    classes: NDArray[np.int32]
+
+    def targets(self, group: NDArray[np.intp], cutoff: NDArray[np.intp], horizon: int) -> Single:
+        """``(B, H, K)``: the goals of the H timestamps after each cutoff, less their levels as known at it."""
+        days = cutoff[:, None] + np.arange(1, horizon + 1)
+        base = self.base[group[:, None], cutoff[:, None], self.classes[days]]
+        return np.asarray(self.goal[group[:, None], days] - base)
+
+
 class Arrays(NamedTuple):
-    """``inputs (G, T, C)``, ``known (T, F)`` and ``static (G, S)``, float32, and the number of targets K."""
+    """``inputs (G, T, C)``, ``known (T, F)`` and ``static (G, S)``, float32; the number of targets K; anchors."""
 
     inputs: Single
     known: Single
     static: Single
     targets: int
+    anchors: Anchors | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +94,7 @@ class Windows:
         known: known-future features, float32 ``(T, F)``.
         static: float32 ``(G, S)``; S is 0 in the joint layout, where all windows would share it.
         targets: K.
+        anchors: what targets are measured from; ``None``: from nothing, they are channels of ``inputs``.
         starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
         lookback, horizon: L and H, steps.
     """
@@ -78,6 +103,7 @@ class Windows:
     known: Single
     static: Single
     targets: int
+    anchors: Anchors | None
     starts: NDArray[np.int32]
     lookback: int
     horizon: int
@@ -94,17 +120,29 @@ class Windows:
         """The windows numbered ``index (B,)``, gathered; costs B windows and nothing of the history's length."""
         group, start = self.starts[index].T.astype(np.intp)
         after = start + self.lookback
-        observed, features = self.inputs.shape[2], self.known.shape[1]
-        # Written in place: joining two gathered halves was measured up to 12 times slower (fresh pages each time).
-        past = np.empty((len(group), self.lookback, observed + features), dtype=np.float32)
-        past[:, :, :observed] = _views(self.inputs, self.lookback)[group, start]
-        past[:, :, observed:] = _views(self.known, self.lookback)[start]
+        if self.anchors is None:
+            past, future, target = [self.inputs], [], _views(self.z, self.horizon)[group, after]
+        else:
+            past, future = [self.inputs, self.anchors.ahead], [self.anchors.ahead]
+            target = self.anchors.targets(group, after - 1, self.horizon)
         return Batch(
-            past,
-            _views(self.known, self.horizon)[after],
+            self._gathered(past, group, start, self.lookback),
+            self._gathered(future, group, after, self.horizon),
             np.asarray(self.static[group]),
-            _views(self.z, self.horizon)[group, after],
+            target,
         )
+
+    def _gathered(
+        self, parts: Sequence[Single], group: NDArray[np.intp], first: NDArray[np.intp], steps: int
+    ) -> Single:
+        """``(B, steps, C+F)``: the rows from ``first`` on of each of the parts ``(G, T, C)``, then known features."""
+        widths = np.cumsum([0, *(part.shape[2] for part in parts), self.known.shape[1]])
+        # Written in place: joining two gathered halves was measured up to 12 times slower (fresh pages each time).
+        out = np.empty((len(group), steps, widths[-1]), dtype=np.float32)
+        for part, at, end in zip(parts, widths, widths[1:], strict=False):
+            out[:, :, at:end] = _views(part, steps)[group, first]
+        out[:, :, widths[-2] :] = _views(self.known, steps)[first]
+        return out
 
     def split(self, validation_steps: int) -> tuple[Windows, Windows]:
         """Training and validation windows by target time, over the same arrays.
@@ -133,18 +171,21 @@ def _views(array: Single, steps: int) -> Single:
     return sliding_window_view(array, steps, axis=array.ndim - 2).swapaxes(-1, -2)
 
 
-def arrays(panel: Panel, z: Float, layout: Layout, past: Fitted | None = None) -> Arrays:
+def arrays(
+    panel: Panel, z: Float, layout: Layout, past: Fitted | None = None, columns: Columns = slice(None)
+) -> Arrays:
     """What windows of any length look into.
 
     Args:
         panel: the history up to the cutoff.
+        columns: the known features that are used, of F.
         z: its values after ``transform.forward``, ``(N, T)``.
         past: a transform without memory fitted on ``as_series(panel.past)``; ``None`` leaves past covariates raw.
     """
     static = panel.static if layout == "each" else np.zeros((1, 0))
     return Arrays(
         np.ascontiguousarray(channels(z, scaled(panel.past, past), layout), dtype=np.float32),
-        np.ascontiguousarray(panel.known, dtype=np.float32),
+        np.ascontiguousarray(panel.known[:, columns], dtype=np.float32),
         static.astype(np.float32),
         1 if layout == "each" else len(panel.ids),
     )
@@ -160,7 +201,11 @@ def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
     found = np.zeros((0, 2), dtype=np.int32)
     if steps >= lookback + horizon:
         past_gaps = _gaps(_whole(of.known) & _whole(of.inputs), lookback)[:, : steps - lookback - horizon + 1]
-        target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
+        if of.anchors is None:
+            target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
+        else:
+            missing = _unanchored(of.anchors, horizon)[:, lookback - 1 : steps - horizon]
+            target_gaps = _gaps(_whole(of.known)[None], horizon)[:, lookback:] + missing
         found = np.argwhere((past_gaps == 0) & (target_gaps == 0)).astype(np.int32)
     if not len(found):
         raise HistoryError(
@@ -173,8 +218,23 @@ def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
 
 def windows(panel: Panel, z: Float, lookback: int, horizon: int, layout: Layout, past: Fitted | None = None) -> Windows:
     """All windows of a history, from its ``arrays``. Raises ``HistoryError`` if there is none."""
-    of = arrays(panel, z, layout, past)
+    return windows_of(arrays(panel, z, layout, past), lookback, horizon)
+
+
+def windows_of(of: Arrays, lookback: int, horizon: int) -> Windows:
+    """All windows over arrays. Raises ``HistoryError`` if there is none."""
     return Windows(*of, starts(of, lookback, horizon), lookback, horizon)
+
+
+def _unanchored(anchors: Anchors, horizon: int) -> NDArray[np.bool_]:
+    """At which cutoffs one of the H targets, or its level, is missing, ``(G, T)``; the last H are not told."""
+    groups, steps = anchors.goal.shape[:2]
+    out = np.zeros((groups, steps), dtype=np.bool_)
+    for step in range(1, horizon + 1):
+        days = np.arange(step, steps)
+        base = anchors.base[:, days - step, anchors.classes[days]]
+        out[:, : steps - step] |= ~_whole(anchors.goal[:, days] - base)
+    return out
 
 
 def _whole(values: Single) -> NDArray[np.bool_]:

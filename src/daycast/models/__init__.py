@@ -42,6 +42,12 @@ def _arima(config: Any, context: BuildContext) -> Forecaster:
     return arima.Sarima(config, context) if config.family == "sarima" else arima.AutoArima(config, context)
 
 
+def _tabular(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models.tabular import Tabular
+
+    return Tabular(config, context)
+
+
 def _neural(config: Any, context: BuildContext) -> Forecaster:
     from daycast.models.neural import NeuralForecaster
 
@@ -54,6 +60,8 @@ _FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
     "day_type_naive": _baseline,
     "sarima": _arima,
     "auto_arima": _arima,
+    "linear": _tabular,
+    "lightgbm": _tabular,
     "recurrent": _neural,
 }
 

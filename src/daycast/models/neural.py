@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from daycast import config
-from daycast.core import transform
+from daycast.core.context import Context
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted
-from daycast.core.windows import Windows, context, seasonal_fill
+from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.context import BuildContext
@@ -67,8 +67,8 @@ class NeuralForecaster:
         transforms = Transforms.of(self.recipe, history)
         if windows is None:
             windows = transforms.windows(self.recipe, history)
-        sizes = _sizes(history, self.recipe)
-        _check_windows(windows, sizes, self.recipe, len(history.ds))
+        _check_windows(windows, self.recipe, history)
+        sizes = _sizes(windows)
         parts = windows.split(self.context.trainer.validation_steps)
         from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
 
@@ -103,41 +103,28 @@ class NeuralForecaster:
                 )
         torch.set_num_threads(self.context.trainer.threads)
         groups = 1 if self.recipe.layout == "joint" else len(origins[0].history.ids)
-        size = max(1, CHUNK // groups)
-        chunks = [origins[i : i + size] for i in range(0, len(origins), size)]
-        return np.concatenate([self._predict(network, chunk) for chunk in chunks])
+        out = np.empty((len(origins), len(origins[0].history.ids), len(origins[0].future.ds)))
+        for places, seen in self._transforms.contexts(self.recipe, origins, max(1, CHUNK // groups)):
+            out[places] = self._transforms.raw(self._outputs(network, seen, len(places)), seen)
+        return out
 
     @torch.inference_mode()
-    def _predict(self, network: Network, origins: Sequence[Origin]) -> Float:
-        seen = context(
-            origins, self._transforms.y, self.recipe.lookback, self.recipe.layout, past=self._transforms.past
-        )
+    def _outputs(self, network: Network, seen: Context, origins: int) -> Float:
+        """Of the network, ``(O, N, H)`` in float64."""
         output = network(*(torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)))
         steps, targets = output.shape[1:]
-        z = output.numpy().astype(np.float64).reshape(len(origins), -1, steps, targets)
-        z = z.swapaxes(2, 3).reshape(len(origins), -1, steps)
-        # An anchor before a series' first value: take that value, as if the series had been flat until then.
-        tail = seasonal_fill(seen.tail[..., ::-1], 1)[..., ::-1]
-        return np.where(seen.seen[..., None], transform.inverse(self._transforms.y, z, tail), np.nan)
+        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets)
+        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps))
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Transforms, sizes and names as values; the weights as arrays. Raises ``ModelError`` before ``fit``."""
         weights = self._fitted().state_dict()
-        y, past = self._transforms
-        values = {
-            "sizes": asdict(self._sizes),
-            "names": self._names,
-            "transform": y.to_json(),
-            "past_transform": None if past is None else past.to_json(),
-        }
+        values = {"sizes": asdict(self._sizes), "names": self._names, **self._transforms.to_json()}
         return values, {name: weight.numpy() for name, weight in weights.items()}
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave. Raises ``ModelError`` on weights of another network."""
-        past = values["past_transform"]
-        self._transforms = Transforms(
-            Fitted.from_json(values["transform"]), None if past is None else Fitted.from_json(past)
-        )
+        self._transforms = Transforms.from_json(values)
         self._names = {kind: list(names) for kind, names in values["names"].items()}
         self._sizes = Sizes(**values["sizes"])
         network = self._new_network(self._sizes)
@@ -162,11 +149,10 @@ class NeuralForecaster:
         return self._network
 
 
-def _sizes(history: Panel, recipe: Recipe) -> Sizes:
-    n, known, past = len(history.ids), history.known.shape[1], history.past.shape[2]
-    if recipe.layout == "joint":
-        return Sizes(n + n * past, known, 0, n, recipe.horizon)
-    return Sizes(1 + past, known, history.static.shape[1], 1, recipe.horizon)
+def _sizes(windows: Windows) -> Sizes:
+    known, inputs = windows.known.shape[1], windows.inputs.shape[2]
+    ahead = 0 if windows.anchors is None else windows.anchors.ahead.shape[2]
+    return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon)
 
 
 def _names(history: Panel) -> dict[str, list[str]]:
@@ -187,12 +173,14 @@ def _difference(expected: Mapping[str, list[str]], found: Mapping[str, list[str]
     return "; ".join(parts)
 
 
-def _check_windows(windows: Windows, sizes: Sizes, recipe: Recipe, steps: int) -> None:
-    found = (windows.inputs.shape[1:], windows.known.shape[1], windows.targets, windows.lookback, windows.horizon)
-    expected = ((steps, sizes.channels), sizes.known, sizes.targets, recipe.lookback, recipe.horizon)
-    if found != expected:
+def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
+    known = history.known[:0, recipe.columns(history.known_names)].shape[1]
+    found = (windows.inputs.shape[1], windows.known.shape[1], windows.lookback, windows.horizon)
+    groups = 1 if recipe.layout == "joint" else len(history.ids)
+    expected = (len(history.ds), known, recipe.lookback, recipe.horizon)
+    if (len(windows.inputs), *found) != (groups, *expected) or (windows.anchors is None) != (recipe.signals is None):
         raise ModelError(
-            f"windows of this history and recipe: ((T, C), F, K, L, H) = {expected}",
-            f"{found}",
+            f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
+            f"{(len(windows.inputs), *found)}",
             "make them with prepare_windows of the same history",
         )

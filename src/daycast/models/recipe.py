@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from daycast.config import Recurrent
-from daycast.core import transform
-from daycast.core.frame import Panel
+from daycast.core import anchored, transform, windows
+from daycast.core import signals as signal
+from daycast.core.channels import Columns
+from daycast.core.context import Context, context
+from daycast.core.fill import seasonal_fill
+from daycast.core.forecast import Origin, together
+from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted, Scale, Step
-from daycast.core.windows import Layout, Windows, as_series, windows
+from daycast.core.windows import Arrays, Layout, Windows, as_series
+from daycast.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,9 @@ class Recipe:
         lookback, horizon: steps.
         layout: whether all series are one sample, or each is one.
         train_steps: most recent timestamps used, or ``None`` for all.
+        known: known columns used, or ``None`` for all.
+        signals: how the profile's signals are made, or ``None`` to learn the transformed values themselves.
+        clip: see ``core.anchored.View``.
     """
 
     steps: tuple[Step, ...]
@@ -28,17 +40,39 @@ class Recipe:
     horizon: int
     layout: Layout
     train_steps: int | None
+    known: tuple[str, ...] | None
+    signals: signal.Recipe | None
+    clip: float
 
     @classmethod
     def of(cls, model: Recurrent, horizon: int) -> Recipe:
         """The recipe of a configured network."""
         steps = tuple(transform.step(s.model_dump()) for s in model.transforms)
-        return cls(steps, model.lookback, horizon, model.inputs, model.train_steps)
+        made = None if model.profile is None else model.profile.recipe()
+        return cls(steps, model.lookback, horizon, model.inputs, model.train_steps, model.known, made, model.clip)
 
     @property
     def min_history(self) -> int:
         """Rows of history that one forecast needs."""
         return self.lookback + sum(step.memory for step in self.steps)
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Which of the known features it uses.
+
+        Raises:
+            ConfigError: one of the columns is not known.
+        """
+        if self.known is None:
+            return slice(None)
+        column = [name.split("=", 1)[0] for name in names]
+        missing = sorted(set(self.known) - set(column))
+        if missing:
+            raise ConfigError(
+                f"known columns of the dataset, {sorted(set(column))}",
+                f"{missing}",
+                "correct the model's `known`, or declare the column in the dataset's covariates.known",
+            )
+        return np.flatnonzero(np.isin(column, self.known))
 
     def limited(self, history: Panel) -> Panel:
         """The rows to learn from."""
@@ -47,19 +81,81 @@ class Recipe:
 
 
 class Transforms(NamedTuple):
-    """Fitted on y, and on the past covariates (each brought to zero mean and unit deviation) if there are any."""
+    """What is fitted on a history before a network sees it.
+
+    Attributes:
+        y: of the values.
+        past: of the past covariates, each brought to zero mean and unit deviation; ``None`` without any.
+        spread: of the signals; ``None`` without a profile.
+    """
 
     y: Fitted
     past: Fitted | None
+    spread: float | None
 
     @classmethod
     def of(cls, recipe: Recipe, history: Panel) -> Transforms:
         """Fit on everything in ``history``."""
         past = as_series(history.past)
         scaled = transform.fit((Scale("standard"),), past) if len(past) else None
-        return cls(transform.fit(recipe.steps, history.y), scaled)
+        fitted = transform.fit(recipe.steps, history.y)
+        if recipe.signals is None:
+            return cls(fitted, scaled, None)
+        z = transform.forward(fitted, history.y)
+        return cls(fitted, scaled, anchored.spread(signal.signals(history, None, z, recipe.signals, recipe.horizon)))
+
+    def arrays(self, recipe: Recipe, history: Panel) -> Arrays:
+        """What windows of ``history`` look into, transformed."""
+        z = transform.forward(self.y, history.y)
+        if recipe.signals is None:
+            return windows.arrays(history, z, recipe.layout, self.past, recipe.columns(history.known_names))
+        of = signal.signals(history, None, z, recipe.signals, recipe.horizon)
+        return self._view(recipe, history).arrays(history, of, z)
 
     def windows(self, recipe: Recipe, history: Panel) -> Windows:
         """All windows of ``history``, transformed."""
-        z = transform.forward(self.y, history.y)
-        return windows(history, z, recipe.lookback, recipe.horizon, recipe.layout, self.past)
+        return windows.windows_of(self.arrays(recipe, history), recipe.lookback, recipe.horizon)
+
+    def contexts(self, recipe: Recipe, origins: Sequence[Origin], size: int) -> Iterator[tuple[list[int], Context]]:
+        """What a network sees when it forecasts, at most ``size`` origins at once, and their places among them."""
+        if recipe.signals is None:
+            columns = recipe.columns(origins[0].history.known_names)
+            for start in range(0, len(origins), size):
+                part = origins[start : start + size]
+                yield (
+                    list(range(start, start + len(part))),
+                    context(part, self.y, recipe.lookback, recipe.layout, self.past, columns),
+                )
+            return
+        for members, longest in together(origins):
+            z = transform.forward(self.y, longest.history.y)
+            of = signal.signals(longest.history, longest.future, z, recipe.signals, recipe.horizon)
+            for start in range(0, len(members), size):
+                places = members[start : start + size]
+                yield (
+                    places,
+                    self._view(recipe, longest.history).context([origins[p] for p in places], of, recipe.lookback),
+                )
+
+    def raw(self, z: Float, seen: Context) -> Float:
+        """Raw values ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never observed."""
+        if seen.level is not None and self.spread is not None:
+            return transform.inverse(self.y, z * self.spread + seen.level, seen.tail)
+        # An anchor before a series' first value: take that value, as if the series had been flat until then.
+        tail = seasonal_fill(seen.tail[..., ::-1], 1)[..., ::-1]
+        return np.where(seen.seen[..., None], transform.inverse(self.y, z, tail), np.nan)
+
+    def _view(self, recipe: Recipe, history: Panel) -> anchored.View:
+        return anchored.View(self.spread or 1.0, recipe.clip, recipe.layout, recipe.columns(history.known_names))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values that ``from_json`` takes back without losing a bit."""
+        past = None if self.past is None else self.past.to_json()
+        return {"transform": self.y.to_json(), "past_transform": past, "spread": self.spread}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Transforms:
+        """The transforms that ``to_json`` described."""
+        past = values["past_transform"]
+        fitted = None if past is None else Fitted.from_json(past)
+        return cls(Fitted.from_json(values["transform"]), fitted, values["spread"])

@@ -37,7 +37,9 @@ FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", 
 
 def arrays(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:
     """Key of one fold's transformed arrays for one recipe."""
-    recipe = [model.transforms, model.inputs, model.train_steps]
+    recipe: list[object] = [model.transforms, model.inputs, model.train_steps, model.known]
+    if model.profile is not None:  # its analogs must lie a horizon back
+        recipe += [model.profile, model.clip, fold.horizon]
     return content.key("arrays", content.code(*ARRAYS), *_data(config, data), fold.start, fold.fit_cutoff, recipe)
 
 

@@ -6,14 +6,15 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daycast.config import Config, Recurrent
-from daycast.core import split, windows
-from daycast.core import transform as core
-from daycast.core.windows import Arrays
+from daycast.core import split
+from daycast.core.windows import Anchors, Arrays
 from daycast.models.recipe import Recipe, Transforms
 from daycast.settings import Settings
 from daycast.steps import keys
@@ -45,14 +46,19 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
         recipe = Recipe.of(model, fold.horizon)
         history = recipe.limited(split.history(table(settings, config, data), fold.fold()))
         fitted = Transforms.of(recipe, history)
-        made = windows.arrays(history, core.forward(fitted.y, history.y), recipe.layout, fitted.past)
+        made = fitted.arrays(recipe, history)
         for part in MAPPED:
             np.save(into / f"{part}.npy", getattr(made, part))
-        (into / STATE).write_text(json.dumps({"targets": made.targets, "transform": fitted.y.to_json()}))
+        for part, array in () if made.anchors is None else made.anchors._asdict().items():
+            np.save(into / f"{part}.npy", array)
+        (into / STATE).write_text(json.dumps({"targets": made.targets, **fitted.to_json()}))
+
+    def mapped(*parts: str) -> list[NDArray[Any]]:
+        return [np.load(folder / f"{part}.npy", mmap_mode="r") for part in parts]
 
     kept(folder, make)
-    mapped = (np.load(folder / f"{part}.npy", mmap_mode="r") for part in MAPPED)
-    return Arrays(*mapped, json.loads((folder / STATE).read_text())["targets"])
+    anchors = None if model.profile is None else Anchors(*mapped(*Anchors._fields))
+    return Arrays(*mapped(*MAPPED), json.loads((folder / STATE).read_text())["targets"], anchors)
 
 
 def state_file(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Path:

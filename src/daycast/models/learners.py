@@ -1,0 +1,133 @@
+"""What a tabular model learns with: rows of features to deviations. Letters of ``core.tabular``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from daycast.core.forecast import Arrays
+from daycast.core.frame import Float
+from daycast.core.tabular import CODES
+
+if TYPE_CHECKING:
+    from daycast import config
+    from daycast.models.context import BuildContext
+
+
+class Learner(Protocol):
+    """Learns once, then answers.
+
+    Attributes:
+        dummies: whether it needs categories as one-hot columns.
+    """
+
+    dummies: ClassVar[bool]
+
+    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:
+        """Learn from rows ``x (R, P)``, NaN where not told, with features ``names``, and deviations ``y (R,)``."""
+        ...
+
+    def answer(self, x: Float) -> Float:
+        """Deviations ``(R,)``."""
+        ...
+
+    def state(self) -> Arrays:
+        """All that was learned."""
+        ...
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take back what ``state`` gave."""
+        ...
+
+
+class Trees:
+    """Gradient-boosted trees by LightGBM, the mean of ``bags`` seeds."""
+
+    dummies: ClassVar[bool] = False
+
+    def __init__(self, config: config.LightGbm, context: BuildContext) -> None:
+        self._config, self._context = config, context
+        self._boosters: list[Any] = []
+
+    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:
+        """As ``Learner``."""
+        import lightgbm
+
+        c = self._config
+        values = {
+            "objective": {"mae": "l1", "mse": "l2", "huber": "huber"}[c.loss],
+            "learning_rate": c.learning_rate,
+            "num_leaves": c.leaves,
+            "min_data_in_leaf": c.min_leaf,
+            "feature_fraction": c.feature_share,
+            "bagging_fraction": c.row_share,
+            "bagging_freq": 1,
+            "num_threads": self._context.trainer.threads,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+        coded = [name for name in CODES if name in names]
+        data = lightgbm.Dataset(x, y, feature_name=list(names), categorical_feature=coded)
+        seeds = range(self._context.seed, self._context.seed + c.bags)
+        self._boosters = [lightgbm.train({**values, "seed": seed}, data, c.rounds) for seed in seeds]
+
+    def answer(self, x: Float) -> Float:
+        """As ``Learner``."""
+        threads = self._context.trainer.threads
+        return np.asarray(np.mean([booster.predict(x, num_threads=threads) for booster in self._boosters], axis=0))
+
+    def state(self) -> Arrays:
+        """LightGBM's own text of each booster, as bytes."""
+        texts = [booster.model_to_string() for booster in self._boosters]
+        return {f"{bag}": np.frombuffer(text.encode(), dtype=np.uint8) for bag, text in enumerate(texts)}
+
+    def restore(self, arrays: Arrays) -> None:
+        """As ``Learner``."""
+        import lightgbm
+
+        texts = [arrays[f"{bag}"].tobytes().decode() for bag in range(self._config.bags)]
+        self._boosters = [lightgbm.Booster(model_str=text) for text in texts]
+
+
+class Ridge:
+    """Ridge regression by scikit-learn, one for each step ahead, on scaled features; NaN counts as the mean."""
+
+    dummies: ClassVar[bool] = True
+
+    def __init__(self, config: config.Linear, context: BuildContext) -> None:  # noqa: ARG002
+        self._penalty = config.penalty
+        self._learned: Arrays = {}  # mean, scale and weight (H, P), intercept (H,)
+
+    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:  # noqa: ARG002
+        """As ``Learner``; the first feature is the step."""
+        from sklearn import linear_model, preprocessing
+
+        parts: dict[str, list[Float]] = {"mean": [], "scale": [], "weight": [], "intercept": []}
+        for step in range(1, int(x[:, 0].max()) + 1):
+            rows = x[:, 0] == step
+            scaler = preprocessing.StandardScaler().fit(x[rows])
+            model = linear_model.Ridge(alpha=self._penalty * rows.sum())
+            model.fit(np.nan_to_num(scaler.transform(x[rows])), y[rows])
+            found = (scaler.mean_, scaler.scale_, model.coef_, model.intercept_)
+            for part, value in zip(parts.values(), found, strict=True):
+                part.append(value)
+        self._learned = {name: np.asarray(part) for name, part in parts.items()}
+
+    def answer(self, x: Float) -> Float:
+        """As ``Learner``."""
+        step = x[:, 0].astype(int) - 1
+        scaled = np.nan_to_num((x - self._learned["mean"][step]) / self._learned["scale"][step])
+        return np.asarray((scaled * self._learned["weight"][step]).sum(axis=1) + self._learned["intercept"][step])
+
+    def state(self) -> Arrays:
+        """As ``Learner``."""
+        return self._learned
+
+    def restore(self, arrays: Arrays) -> None:
+        """As ``Learner``."""
+        self._learned = arrays
+
+
+FAMILIES: dict[str, type[Trees] | type[Ridge]] = {"lightgbm": Trees, "linear": Ridge}

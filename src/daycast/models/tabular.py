@@ -1,0 +1,173 @@
+"""Models that learn from a table of signals: gradient-boosted trees, and a linear model as their plain counterpart.
+
+What they learn is the deviation of each target from its profile as known at the origin, so a forecast is the profile
+plus what the model adds. Letters of ``core.frame`` and ``core.tabular``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daycast.core import transform
+from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, together
+from daycast.core.frame import Float, Panel
+from daycast.core.signals import signals
+from daycast.core.tabular import Rows, Source
+from daycast.core.transform import Fitted
+from daycast.errors import HistoryError, ModelError
+from daycast.models import learners
+from daycast.models.learners import Learner
+
+if TYPE_CHECKING:
+    from daycast import config
+    from daycast.core.windows import Windows
+    from daycast.models.context import BuildContext
+
+CHUNK = 200_000
+"""Rows forecast at once, so that a large panel needs no more memory than a small one."""
+
+
+class Tabular:
+    """``inputs: joint`` fits one learner per series, with the signals of the others beside its own; ``inputs: each``
+    one learner of all series, which tells them apart by their static covariates."""
+
+    recurrent = False
+
+    def __init__(self, config: config.LightGbm | config.Linear, context: BuildContext) -> None:
+        """What is learned with follows from the family of ``config``."""
+        self._config, self._context = config, context
+        self._new = learners.FAMILIES[config.family]
+        self._learners: list[Learner] = []
+        self._recipe = config.profile.recipe()
+        self._steps = tuple(transform.step(s.model_dump()) for s in config.transforms)
+        self.horizon, self.min_history = context.horizon, 1
+        self._ids: tuple[str, ...] = ()
+        self._names: tuple[str, ...] = ()
+        self._transform: Fitted
+
+    def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
+        """Learn from every origin and step of the history whose target was observed.
+
+        Raises:
+            HistoryError: there is none.
+            ModelError: a column of the profile is not known.
+        """
+        self._ids, self._transform = history.ids, transform.fit(self._steps, history.y)
+        z = transform.forward(self._transform, history.y)
+        of = signals(history, None, z, self._recipe, self.horizon)
+        source = Source.of(history, None, of, self._recipe, self._config.lags, self._new.dummies)
+        origin, step = self._pairs(len(history.ds))
+        rows, self._learners = 0, []
+        for members in self._members():
+            parts = [self._examples(source, n, members, z, (origin, step)) for n in members]
+            x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+            if not len(y):
+                raise HistoryError(
+                    "an observed value with a profile before it", "none in the history", "bring more history"
+                )
+            learner = self._new(self._config, self._context)
+            learner.learn(x, y, self._names)
+            self._learners.append(learner)
+            rows += len(y)
+        return FitReport(facts={"rows": rows, "features": len(self._names), "learners": len(self._learners)})
+
+    def _members(self) -> list[tuple[int, ...]]:
+        """The series of each model."""
+        everyone = tuple(range(len(self._ids)))
+        return [everyone] if self._config.inputs == "each" else [(n,) for n in everyone]
+
+    def _others(self, series: int) -> list[int]:
+        if self._config.inputs == "each":
+            return []
+        return [n for n in range(len(self._ids)) if n != series]
+
+    def _pairs(self, steps: int) -> tuple[Rows, Rows]:
+        """Origins and steps ahead of all rows whose targets lie within ``steps`` timestamps; the oldest year, which has
+        no analogs yet, is left out of a history of more than three."""
+        year = self._recipe.year
+        first = max(steps - (self._config.train_steps or steps), year if steps > 3 * year else 0)
+        origin, step = np.meshgrid(np.arange(first, steps - 1), np.arange(1, self.horizon + 1), indexing="ij")
+        inside = origin + step < steps
+        return origin[inside], step[inside]
+
+    def _examples(
+        self, source: Source, series: int, members: Sequence[int], z: Float, pairs: tuple[Rows, Rows]
+    ) -> tuple[Float, Float]:
+        """Rows and targets of one series, of which ``max_rows`` over all members are kept, evenly spread."""
+        origin, step = pairs
+        target = z[series, origin + step] - source.signals.base(origin, origin + step)[series]
+        seen = np.flatnonzero(np.isfinite(target))
+        every = max(1, -(-len(seen) * len(members) // self._config.max_rows))
+        kept = seen[series % every :: every]
+        x, self._names = source.rows(series, self._others(series), origin[kept], step[kept])
+        return x, target[kept]
+
+    def predict(self, origins: Sequence[Origin]) -> Float:
+        """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
+
+        Raises:
+            ModelError: not fitted, or fitted on other series.
+        """
+        self._require_fit()
+        horizon = len(origins[0].future.ds)
+        out = np.full((len(origins), len(self._ids), horizon), np.nan)
+        for members, longest in together(origins):
+            history = longest.history
+            if history.ids != self._ids:
+                raise ModelError(
+                    f"the {len(self._ids)} series that the model was fitted on, {list(self._ids[:5])} …",
+                    f"{len(history.ids)} series, {list(history.ids[:5])} …",
+                    "forecast the data version the model was fitted for, or fit it again",
+                )
+            z = transform.forward(self._transform, history.y)
+            of = signals(history, longest.future, z, self._recipe, self.horizon)
+            source = Source.of(history, longest.future, of, self._recipe, self._config.lags, self._new.dummies)
+            cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
+            out[members] = self._forecasts(source, cutoffs, horizon)
+        return transform.inverse(self._transform, out, np.zeros((len(origins), len(self._ids), 0)))
+
+    def _forecasts(self, source: Source, cutoffs: Rows, horizon: int) -> Float:
+        """Forecasts ``(O, N, H)`` in transformed units."""
+        origin, step = (a.ravel() for a in np.meshgrid(cutoffs, np.arange(1, horizon + 1), indexing="ij"))
+        z = source.signals.base(origin, origin + step)
+        for learner, members in zip(self._learners, self._members(), strict=True):
+            for n in members:
+                for part in _chunks(len(origin)):
+                    x, names = source.rows(n, self._others(n), origin[part], step[part])
+                    if names != self._names:
+                        raise ModelError(
+                            f"the features that the model was fitted on, {len(self._names)} of them",
+                            f"{sorted(set(names) ^ set(self._names))[:5]} differ",
+                            "forecast the data version the model was fitted for, or fit it again",
+                        )
+                    z[n, part] += learner.answer(x)
+        return np.moveaxis(z.reshape(len(z), len(cutoffs), horizon), 0, 1)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """The transform, series and features as values, and each learner's arrays under ``<number>.<name>``."""
+        self._require_fit()
+        values = {"ids": list(self._ids), "names": list(self._names), "transform": self._transform.to_json()}
+        return values, {f"{i}.{n}": a for i, one in enumerate(self._learners) for n, a in one.state().items()}
+
+    def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
+        """Take back what ``state`` gave."""
+        self._ids, self._names = tuple(values["ids"]), tuple(values["names"])
+        self._transform = Fitted.from_json(values["transform"])
+        self._learners = []
+        for i in range(len(self._members())):
+            prefix = f"{i}."
+            learner = self._new(self._config, self._context)
+            learner.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+            self._learners.append(learner)
+
+    def _require_fit(self) -> None:
+        if not self._learners:
+            raise ModelError("a fitted model", "one that was never fitted", "call fit or restore first")
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, CHUNK):
+        yield slice(start, start + CHUNK)

@@ -1,0 +1,112 @@
+"""Signals against slow, obvious versions, and that none of them looks ahead."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daycast.core.signals import signals
+from daycast.errors import ModelError
+from tests.core.eventful import AHEAD, KNOWN, LABELS, NAMES, RECIPE, STEPS, Y, future, panel
+
+
+def made(recipe=RECIPE, steps=STEPS, y=Y):
+    return signals(panel(steps, y), future(steps), y[:, :steps], recipe, AHEAD)
+
+
+def observed(of, name):
+    return of.observed[:, :, RECIPE.observed.index(name)]
+
+
+def ahead(of, name):
+    return of.ahead[:, :, RECIPE.ahead.index(name)]
+
+
+def test_signals_have_their_names_along_their_last_axes():
+    of = made()
+    assert RECIPE.observed == ("innovation", "deviation", "mean3", "mean7", "growth7")
+    assert RECIPE.ahead == ("analog", "analog_count", "analog1", "analog2")
+    assert of.observed.shape == (2, STEPS, 5)
+    assert of.ahead.shape == (2, STEPS + AHEAD, 4)
+
+
+def test_the_analog_is_the_median_of_earlier_deviations_and_of_none_it_is_zero():
+    of = made()
+    deviation = observed(of, "deviation")
+    ordinary = 170  # its analogs: 56 and 112 days before
+    assert LABELS[[170, 114, 58]].tolist() == ["none"] * 3
+    np.testing.assert_array_equal(ahead(of, "analog1")[:, ordinary], deviation[:, 114])
+    np.testing.assert_array_equal(ahead(of, "analog2")[:, ordinary], deviation[:, 58])
+    np.testing.assert_allclose(ahead(of, "analog")[:, ordinary], (deviation[:, 114] + deviation[:, 58]) / 2)
+    assert ahead(of, "analog_count")[:, 10].tolist() == [0, 0]
+    assert ahead(of, "analog")[:, 10].tolist() == [0, 0]
+    assert np.isnan(ahead(of, "analog1")[:, 10]).all()
+
+
+def test_a_missing_analog_is_left_out():
+    of = made()
+    day = 93 + 56
+    assert ahead(of, "analog_count")[:, day].tolist() == [1, 2]
+    np.testing.assert_array_equal(ahead(of, "analog")[0, day], ahead(of, "analog2")[0, day])
+
+
+def test_the_days_of_an_event_have_those_of_its_last_one():
+    of = made()
+    first, second = np.flatnonzero(LABELS == "fair")
+    np.testing.assert_array_equal(ahead(of, "analog1")[:, second], observed(of, "deviation")[:, first])
+
+
+def test_innovations_and_their_means_are_those_of_the_sentences():
+    of = made()
+    innovation = observed(of, "deviation") - ahead(of, "analog")[:, :STEPS]
+    np.testing.assert_array_equal(observed(of, "innovation"), innovation)
+    for day in (40, 92, 99, 199):
+        for width in (3, 7):
+            last = innovation[:, day - width + 1 : day + 1]
+            expected = [row[np.isfinite(row)].mean() if np.isfinite(row).any() else np.nan for row in last]
+            np.testing.assert_allclose(observed(of, f"mean{width}")[:, day], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_growth_compares_with_a_year_before():
+    of = made()
+    growth = observed(of, "growth7")
+    assert np.isnan(growth[:, :56]).all()
+    expected = Y[1, 144:151].mean() - Y[1, 88:95].mean()
+    np.testing.assert_allclose(growth[1, 150], expected)
+
+
+def test_signals_of_a_shorter_history_are_the_same_bits():
+    whole, short = made(), made(steps=150)
+    np.testing.assert_array_equal(whole.observed[:, :150], short.observed)
+    np.testing.assert_array_equal(whole.ahead[:, : 150 + AHEAD], short.ahead)
+    days = np.arange(150, 150 + AHEAD)
+    rows = np.full(AHEAD, 149)
+    np.testing.assert_array_equal(whole.base(rows, days), short.base(rows, days))
+
+
+def test_nothing_moves_when_later_values_do():
+    other = Y.copy()
+    other[:, 150:] *= 100
+    before, after = made(), made(y=other)
+    np.testing.assert_array_equal(before.observed[:, :150], after.observed[:, :150])
+    np.testing.assert_array_equal(before.ahead[:, : 150 + AHEAD], after.ahead[:, : 150 + AHEAD])
+
+
+def test_without_analogs_the_innovation_is_the_deviation():
+    of = made(replace(RECIPE, analogs=0))
+    np.testing.assert_array_equal(of.observed[:, :, 0], of.observed[:, :, 1])
+
+
+def test_a_history_alone_has_signals_of_its_own_length():
+    of = signals(panel(), None, Y, RECIPE, AHEAD)
+    np.testing.assert_array_equal(of.ahead, made().ahead[:, :STEPS])
+
+
+def test_data_without_events_have_none():
+    one = replace(panel(), known=KNOWN[:STEPS, :7], known_names=NAMES[:7])
+    assert not signals(one, None, Y, RECIPE, 1).event.any()
+
+
+def test_a_horizon_beyond_the_analogs_is_refused():
+    with pytest.raises(ModelError, match=r"profile\.year = 56"):
+        signals(panel(), future(), Y, RECIPE, 57)

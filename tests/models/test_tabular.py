@@ -1,0 +1,157 @@
+"""Trees and the linear model on the signals of made-up series that the profile alone can't tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.models import synthetic
+
+from daycast import config, models
+from daycast.core import leakage
+from daycast.core.forecast import predict
+from daycast.errors import HistoryError, ModelError
+
+PROFILE = {
+    "by": ("day",),
+    "window": 4,
+    "statistic": "median",
+    "analogs": 1,
+    "year": 84,
+    "means": (3, 7),
+    "growth": (7,),
+}
+SHARED = {
+    "inputs": "joint",
+    "transforms": ({"kind": "scale", "method": "none", "log1p": True},),
+    "profile": PROFILE,
+    "lags": 2,
+    "max_rows": 100_000,
+    "train_steps": None,
+}
+TREES = {
+    "family": "lightgbm",
+    "loss": "mae",
+    "rounds": 40,
+    "learning_rate": 0.1,
+    "leaves": 7,
+    "min_leaf": 10,
+    "feature_share": 0.8,
+    "row_share": 0.8,
+    "bags": 2,
+}
+RIDGE = {"family": "linear", "penalty": 0.01}
+FAMILIES = pytest.mark.parametrize("family", [TREES, RIDGE], ids=["lightgbm", "linear"])
+
+
+def model(family: dict[str, Any], horizon: int = 7, **changes: Any) -> Any:
+    kind = config.LightGbm if family is TREES else config.Linear
+    return models.build(kind.model_validate({**SHARED, **family, **changes}), synthetic.context(horizon))
+
+
+def mae(forecaster: Any, made: Any, backs: range, steps: int) -> float:
+    origins = [synthetic.origin(made, back, steps) for back in backs]
+    forecasts = predict(forecaster, origins)
+    ends = [len(o.history.ds) for o in origins]
+    actual = np.stack([made.panel.y[:, end : end + steps] for end in ends])
+    return float(np.abs(forecasts - actual).mean())
+
+
+@FAMILIES
+@pytest.mark.parametrize("inputs", ["joint", "each"])
+def test_it_uses_what_yesterday_tells_beyond_the_profile(family, inputs):
+    made = synthetic.table(synthetic.weekly(2, 900), ahead=0)
+    forecaster = model(family, 1, inputs=inputs)
+    forecaster.fit(made.panel.until(made.panel.ds[700]))
+    naive = models.build(config.SeasonalNaive(family="seasonal_naive", lag=7), synthetic.context(1))
+    backs = range(1, 190)
+    assert mae(forecaster, made, backs, 1) < 0.8 * mae(naive, made, backs, 1)
+
+
+@FAMILIES
+def test_it_passes_the_audit_of_leakage(family):
+    made = synthetic.table(synthetic.weekly(2, 400))
+    ds = made.panel.ds
+    result = leakage.audit(lambda _: model(family), made, ds[300], ds[[300, 320, 341]], 7, seed=1)
+    assert result.passed, result.summary()
+
+
+@FAMILIES
+def test_an_origin_gets_the_same_bits_alone_and_among_others(family):
+    made = synthetic.table(synthetic.weekly(2, 400))
+    forecaster = model(family)
+    forecaster.fit(made.panel.until(made.panel.ds[300]))
+    origins = [synthetic.origin(made, back) for back in (0, 20, 7)]
+    together = forecaster.predict(origins)
+    for origin, forecast in zip(origins, together, strict=True):
+        np.testing.assert_array_equal(forecaster.predict([origin])[0], forecast)
+
+
+@FAMILIES
+@pytest.mark.parametrize("inputs", ["joint", "each"])
+def test_a_saved_model_forecasts_the_same_bits(family, inputs, tmp_path):
+    made = synthetic.table(synthetic.weekly(2, 400))
+    forecaster = model(family, inputs=inputs)
+    report = forecaster.fit(made.panel)
+    models.save(forecaster, tmp_path / "model")
+    origins = [synthetic.origin(made)]
+    np.testing.assert_array_equal(models.load(tmp_path / "model").predict(origins), forecaster.predict(origins))
+    assert report.facts["learners"] == (2 if inputs == "joint" else 1)
+
+
+@FAMILIES
+def test_missing_values_are_learned_around_and_forecast_from(family):
+    y = synthetic.weekly(2, 400)
+    y[0, 100:130] = np.nan
+    y[1, -40:-28] = np.nan
+    y[1, :150] = np.nan
+    made = synthetic.table(y)
+    forecaster = model(family)
+    forecaster.fit(made.panel)
+    assert np.isfinite(forecaster.predict([synthetic.origin(made)])).all()
+
+
+@FAMILIES
+def test_a_series_never_observed_gets_no_forecast_and_harms_no_other(family):
+    y = synthetic.weekly(3, 300)
+    y[1] = np.nan
+    made = synthetic.table(y)
+    forecaster = model(family, inputs="each")
+    forecaster.fit(made.panel)
+    forecast = forecaster.predict([synthetic.origin(made)])[0]
+    assert np.isnan(forecast[1]).all()
+    assert np.isfinite(forecast[[0, 2]]).all()
+
+
+@FAMILIES
+def test_rows_beyond_the_most_are_thinned_out(family):
+    made = synthetic.table(synthetic.weekly(2, 400))
+    facts = model(family, inputs="each", max_rows=500).fit(made.panel).facts
+    assert 400 <= facts["rows"] <= 500
+
+
+def test_the_newest_rows_alone_can_be_learned_from():
+    made = synthetic.table(synthetic.weekly(1, 400), ahead=0)
+    facts = model(RIDGE, 1, train_steps=100).fit(made.panel).facts
+    assert facts["rows"] == 99
+
+
+@FAMILIES
+def test_a_history_without_anything_to_learn_is_refused(family):
+    with pytest.raises(HistoryError):
+        model(family).fit(synthetic.table(np.full((1, 100), np.nan)).panel)
+
+
+@FAMILIES
+def test_other_series_or_features_than_those_fitted_on_are_refused(family):
+    made = synthetic.table(synthetic.weekly(2, 300))
+    forecaster = model(family)
+    with pytest.raises(ModelError, match="never fitted"):
+        forecaster.predict([synthetic.origin(made)])
+    forecaster.fit(made.panel)
+    with pytest.raises(ModelError, match="2 series"):
+        forecaster.predict([synthetic.origin(synthetic.table(synthetic.weekly(3, 300)))])
+    flagged = synthetic.table(synthetic.weekly(2, 300), np.zeros(300))
+    with pytest.raises(ModelError, match="flag"):
+        forecaster.predict([synthetic.origin(flagged)])
