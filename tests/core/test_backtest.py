@@ -3,10 +3,9 @@ import pandas as pd
 import pytest
 
 from daycast.core import split as splitting
-from daycast.core.backtest import ENOUGH, forecasts, residual_offsets, with_actuals
-from daycast.core.forecast import band
-from daycast.core.split import Fold, Plan
-from daycast.errors import DataError, HistoryError, ModelError
+from daycast.core.backtest import forecasts, with_actuals
+from daycast.core.split import Fold
+from daycast.errors import DataError, HistoryError
 from tests.core.builders import SeasonalNaive, count_up, daily_table, noise_table
 
 DAYS = pd.date_range("2024-01-01", periods=60)
@@ -104,85 +103,3 @@ def test_rows_of_other_data_are_refused(column, value):
         with_actuals(rows, table)
     assert error.value.found.startswith("1 others")
     assert str(value) in error.value.found
-
-
-def residual_rows(counts: dict[tuple[str, int], int], seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    blocks = [
-        pd.DataFrame({"unique_id": name, "step": step, "y_hat": 10.0, "y": 10.0 + step * rng.normal(size=count)})
-        for (name, step), count in counts.items()
-    ]
-    return pd.concat(blocks, ignore_index=True)
-
-
-def test_offsets_are_the_quantiles_of_a_steps_own_residuals_where_there_are_enough():
-    rows = residual_rows({("a", 1): ENOUGH, ("a", 2): ENOUGH + 5})
-    found = residual_offsets(rows)
-    assert found.index.names == ["unique_id", "step"]
-    assert list(found.columns) == ["q0.1", "q0.5", "q0.9"]
-    for step in (1, 2):
-        own = rows[rows["step"] == step]
-        expected = np.quantile(own["y"] - own["y_hat"], [0.1, 0.5, 0.9])
-        np.testing.assert_allclose(found.loc[("a", step)], expected)
-
-
-def test_a_step_with_too_few_residuals_takes_those_of_all_steps_of_its_series():
-    rows = residual_rows({("a", 1): ENOUGH, ("a", 2): ENOUGH - 1, ("b", 1): 3, ("b", 2): 3})
-    found = residual_offsets(rows)
-    residual = rows["y"] - rows["y_hat"]
-    for name in "ab":
-        pooled = np.quantile(residual[rows["unique_id"] == name], [0.1, 0.5, 0.9])
-        np.testing.assert_allclose(found.loc[(name, 2)], pooled)
-    own = np.quantile(residual[(rows["unique_id"] == "a") & (rows["step"] == 1)], [0.1, 0.5, 0.9])
-    np.testing.assert_allclose(found.loc[("a", 1)], own)
-
-
-def test_missing_actuals_are_no_residuals():
-    rows = residual_rows({("a", 1): ENOUGH, ("a", 2): 40})
-    holed = rows.copy()
-    holed.loc[0, "y"] = np.nan
-    known = (rows["y"] - rows["y_hat"]).drop(index=0)
-    np.testing.assert_allclose(residual_offsets(holed).loc[("a", 1)], np.quantile(known, [0.1, 0.5, 0.9]))
-
-
-def test_a_series_or_step_without_residuals_still_has_its_rows():
-    rows = residual_rows({("a", 1): 5, ("a", 2): 5, ("b", 1): 5})
-    rows.loc[rows["step"] == 2, "y"] = np.nan
-    rows.loc[rows["unique_id"] == "b", "y"] = np.nan
-    found = residual_offsets(rows)
-    assert list(found.index) == [("a", 1), ("a", 2), ("b", 1)]
-    np.testing.assert_array_equal(found.loc[("a", 2)], found.loc[("a", 1)])
-    assert found.loc[("b", 1)].isna().all()
-
-
-def test_offsets_are_sorted_whatever_the_order_of_levels():
-    rows = residual_rows({("a", 1): 50})
-    found = residual_offsets(rows, levels=(0.9, 0.25, 0.5))
-    assert list(found.columns) == ["q0.25", "q0.5", "q0.9"]
-    assert found.loc[("a", 1)].is_monotonic_increasing
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_bands_never_cross_even_with_equal_residuals(seed):
-    rows = residual_rows({("a", 1): 25, ("a", 2): 7}, seed)
-    rows["y"] = rows["y"].round(0) + 0.1  # many equal residuals, none a round number in binary
-    levels = tuple(np.linspace(0.02, 0.98, 49).round(2))
-    banded = band(rows.drop(columns="y"), residual_offsets(rows, levels))
-    assert (np.diff(banded.filter(regex="^q").to_numpy(), axis=1) >= 0).all()
-
-
-@pytest.mark.parametrize("levels", [(), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5)])
-def test_levels_that_are_none_are_refused(levels):
-    with pytest.raises(ModelError):
-        residual_offsets(residual_rows({("a", 1): 5}), levels)
-
-
-def test_offsets_of_validation_folds_cover_about_what_they_say_on_the_test():
-    table = noise_table(400, names=("a",))
-    plan = Plan(7, 1, 100, None, None, None, None, 2, 90)
-    laid = splitting.split(table.panel, plan)
-    validation = pd.concat([with_actuals(forecasts(SeasonalNaive(), table, f), table) for f in laid.validation])
-    test = with_actuals(forecasts(SeasonalNaive(), table, laid.test), table)
-    banded = band(test, residual_offsets(validation))
-    inside = ((banded["y"] >= banded["q0.1"]) & (banded["y"] <= banded["q0.9"])).mean()
-    assert 0.7 < inside < 0.9

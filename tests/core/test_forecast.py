@@ -143,6 +143,14 @@ def test_a_band_is_held_at_the_floor():
     assert banded["q0.1"]["b"].tolist() == [120, 120, 121]
 
 
+def test_relative_offsets_are_shares_of_the_forecast_and_of_the_least_size_where_it_is_smaller():
+    rows = forecast_rows().assign(y_hat=lambda r: r["y_hat"] - 20)  # 1, 2 and 3 of a
+    banded = band(rows, (offsets() / 100).assign(least=2.5)).set_index("unique_id")
+    np.testing.assert_allclose(banded["q0.9"]["a"] - banded["y_hat"]["a"], [0.75, 1.0, 1.2])
+    np.testing.assert_allclose(banded["q0.1"]["b"], banded["y_hat"]["b"] * [0.99, 0.98, 0.98])
+    assert "least" not in banded
+
+
 def test_a_series_without_offsets_has_no_band():
     banded = band(forecast_rows(), offsets().drop(index="a", level=0))
     assert banded.set_index("unique_id")["q0.1"].isna().to_dict() == {"a": True, "b": False}

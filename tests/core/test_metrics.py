@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,10 @@ from daycast.core.metrics import scales, score
 from daycast.errors import DataError, OutputError
 from tests.core.builders import daily_table
 
-LEVELS = (0.1, 0.5, 0.9)
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+QUANTILES = [f"q{q:g}" for q in LEVELS]
+MORE = ["relative_width_80", "relative_width_95", *(f"pinball_{q:g}" for q in LEVELS)]
+NAMES = [*metrics.METRICS[:-1], *MORE, "bias"]
 
 
 def made_up(seed: int = 0, cutoffs: int = 4, steps: int = 3, quantiles: bool = True) -> pd.DataFrame:
@@ -37,7 +41,10 @@ def made_up(seed: int = 0, cutoffs: int = 4, steps: int = 3, quantiles: bool = T
 
 def slow(rows: pd.DataFrame, scale: float) -> dict[str, float]:
     """Every metric of one group of rows, from its definition, a row at a time."""
-    errors, ratios, symmetric, pinballs, inside = [], [], [], [], []
+    errors, ratios, symmetric, sizes = [], [], [], []
+    pinballs: dict[float, list[float]] = {q: [] for q in LEVELS}
+    inside: dict[int, list[float]] = {80: [], 95: []}
+    widths: dict[int, list[float]] = {80: [], 95: []}
     for _, row in rows.iterrows():
         y, f = row["y"], row["y_hat"]
         if math.isnan(y):
@@ -48,18 +55,30 @@ def slow(rows: pd.DataFrame, scale: float) -> dict[str, float]:
         symmetric.append(0.0 if y == f == 0 else abs(y - f) / (abs(y) + abs(f)))
         for q in LEVELS:
             above = y - row[f"q{q:g}"]
-            pinballs.append(q * above if above >= 0 else (q - 1) * above)
-        inside.append(1.0 if row["q0.1"] <= y <= row["q0.9"] else 0.0)
+            pinballs[q].append(q * above if above >= 0 else (q - 1) * above)
+        for share, low, high in ((80, row["q0.1"], row["q0.9"]), (95, row["q0.025"], row["q0.975"])):
+            inside[share].append(1.0 if low <= y <= high else 0.0)
+            widths[share].append(high - low)
+        sizes.append(abs(y))
     n = len(errors)
     mae = sum(abs(e) for e in errors) / n
+    at = {q: sum(values) / n for q, values in pinballs.items()}
+    corners = [(0.0, 0.0), *at.items(), (1.0, 0.0)]
+    area = sum((q - p) * (a + b) / 2 for (p, a), (q, b) in itertools.pairwise(corners))
+    bands = {f"coverage_{share}": sum(values) / n for share, values in inside.items()}
+    bands |= {f"width_{share}": sum(values) / n for share, values in widths.items()}
+    relative = {share: sum(values) / sum(sizes) if sum(sizes) else math.nan for share, values in widths.items()}
     return {
         "mae": mae,
         "rmse": math.sqrt(sum(e * e for e in errors) / n),
         "mape": sum(ratios) / len(ratios) if ratios else math.nan,
         "smape": sum(symmetric) / n,
         "mase": mae / scale if scale > 0 else math.nan,
-        "pinball": sum(pinballs) / len(pinballs),
-        "coverage_80": sum(inside) / n,
+        "pinball": sum(at.values()) / len(at),
+        "crps": 2 * area,
+        **bands,
+        **{f"relative_width_{share}": value for share, value in relative.items()},
+        **{f"pinball_{q:g}": value for q, value in at.items()},
         "bias": sum(errors) / n,
     }
 
@@ -76,7 +95,7 @@ SCALES = {"a": 2.0, "b": 150.0, "c": 0.0}
 def test_every_metric_of_every_series_equals_its_definition(seed):
     rows = made_up(seed)
     found = score(rows, SCALES).by_series
-    assert list(found.columns) == ["unique_id", *metrics.METRICS]
+    assert list(found.columns) == ["unique_id", *NAMES]
     assert found["unique_id"].tolist() == ["a", "b", "c"]
     for _, line in found.iterrows():
         expected = slow(rows[rows["unique_id"] == line["unique_id"]], SCALES[line["unique_id"]])
@@ -89,8 +108,8 @@ def test_each_series_counts_once_in_every_overall_metric(seed):
     rows = made_up(seed)
     each = [slow(rows[rows["unique_id"] == name], SCALES[name]) for name in SCALES]
     found = score(rows, SCALES).overall
-    assert tuple(found) == metrics.METRICS
-    for name in metrics.METRICS:
+    assert list(found) == NAMES
+    for name in NAMES:
         assert found[name] == pytest.approx(mean([e[name] for e in each]), rel=1e-12), name
 
 
@@ -98,12 +117,12 @@ def test_each_series_counts_once_in_every_overall_metric(seed):
 def test_a_step_is_the_mean_over_series_of_their_scores_at_that_step(seed):
     rows = made_up(seed, cutoffs=9)
     found = score(rows, SCALES).by_step
-    assert list(found.columns) == ["step", *metrics.METRICS]
+    assert list(found.columns) == ["step", *NAMES]
     assert found["step"].tolist() == [1, 2, 3]
     for _, line in found.iterrows():
         at = rows[rows["step"] == line["step"]]
         each = [slow(at[at["unique_id"] == name], SCALES[name]) for name in SCALES]
-        for name in metrics.METRICS:
+        for name in NAMES:
             assert line[name] == pytest.approx(mean([e[name] for e in each]), rel=1e-12, nan_ok=True), name
 
 
@@ -139,8 +158,8 @@ def test_rows_without_quantiles_have_point_metrics_only():
 
 def test_an_interval_needs_both_its_ends():
     found = score(made_up().drop(columns="q0.9"), SCALES).overall
-    assert "pinball" in found
-    assert "coverage_80" not in found
+    assert {"pinball", "crps", "coverage_95", "width_95"} <= set(found)
+    assert not {"coverage_80", "width_80", "relative_width_80"} & set(found)
 
 
 def test_pinball_at_the_median_is_half_the_absolute_error():
@@ -253,11 +272,11 @@ def test_rows_without_a_band_count_for_points_alone():
     rows = made_up(cutoffs=9).dropna()
     holed = rows.copy()
     gone = (holed["unique_id"] == "b") | (holed["cutoff"] == holed["cutoff"].min())
-    holed.loc[gone, ["q0.1", "q0.5", "q0.9"]] = np.nan
+    holed.loc[gone, QUANTILES] = np.nan
     found, points, bands = score(holed, SCALES), score(rows, SCALES), score(rows[~gone], SCALES)
     assert found.overall["mae"] == points.overall["mae"]
     assert found.n_rows == points.n_rows
-    for name in ("pinball", "coverage_80"):
+    for name in ("pinball", "crps", "coverage_80", "width_95", "pinball_0.9"):
         assert found.overall[name] == bands.overall[name]
         by_series = found.by_series.set_index("unique_id")[name]
         assert by_series.isna().to_dict() == {"a": False, "b": True, "c": False}
@@ -265,7 +284,7 @@ def test_rows_without_a_band_count_for_points_alone():
 
 
 def test_bands_missing_everywhere_leave_nothing_to_average():
-    found = score(made_up().assign(**{"q0.1": np.nan, "q0.5": np.nan, "q0.9": np.nan}), SCALES)
+    found = score(made_up().assign(**dict.fromkeys(QUANTILES, np.nan)), SCALES)
     assert math.isnan(found.overall["pinball"])
     assert math.isnan(found.overall["coverage_80"])
     assert found.overall["mae"] > 0

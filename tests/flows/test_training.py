@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from tests.project import MODELS, Project
 
 from daycast.adapters import registry, tracking
+from daycast.core import conformal, metrics
 from daycast.core.lineage import Lineage
 from daycast.steps import compare, keys
 from daycast.steps.reference import Outcome
@@ -85,7 +86,8 @@ def test_runs_are_a_parent_its_models_and_their_trials_with_lineage_on_each(proj
 def test_metrics_have_the_same_names_in_every_model(project: Project, outcome: Outcome) -> None:
     children = tracking.children(project.tracking, outcome.run.run_id)
     names = {c.name: {m for m in c.metrics if not m.startswith(("train_loss", "val_loss"))} for c in children}
-    wanted = {"mae", "rmse", "mape", "smape", "mase", "pinball", "coverage_80", "bias", "validation_mase"}
+    wanted = {*metrics.METRICS, "validation_mase", "relative_width_80", "relative_width_95"}
+    wanted |= {f"pinball_{level:g}" for level in conformal.LEVELS}
     wanted |= {"mae_by_step", "mase_by_step", "rail.mae", "rail.mase", "bus.mae", "bus.mase"}
     assert names == dict.fromkeys(MODELS, wanted)
     parent = tracking.find(project.tracking, outcome.run.run_id)

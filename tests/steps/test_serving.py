@@ -79,6 +79,18 @@ def test_quantiles_are_offsets_from_the_forecast_held_at_the_floor() -> None:
     np.testing.assert_array_equal(rail["q0.9"] - rail["y_hat"], [5.0] * 2)
 
 
+def test_relative_offsets_travel_with_what_is_stored_and_are_shares_of_the_forecast(tmp_path: Path) -> None:
+    before = served(offsets(-0.2, 0.1).assign(least=[1.0, 1.0, 1e6, 1e6]))
+    models.save(before.forecaster, tmp_path / "model")
+    after = serving.read(tmp_path / "model", serving.write(tmp_path / "s.json", SPEC, before.ids, before.offsets))
+    rows = serving.forecast(after, inputs(), 3)
+    pd.testing.assert_frame_equal(rows, serving.forecast(before, inputs(), 3))
+    assert "least" not in rows
+    rail, bus = (rows[(rows["unique_id"] == name) & (rows["step"] < 3)] for name in ("rail", "bus"))
+    np.testing.assert_allclose(bus["q0.1"], 0.8 * bus["y_hat"])
+    np.testing.assert_allclose(rail["q0.9"] - rail["y_hat"], 1e5)  # a forecast below the least size
+
+
 def test_the_input_holds_nothing_later_than_the_cutoff_but_what_is_known_ahead() -> None:
     cutoff = pd.Timestamp("2020-02-01")
     frame = serving.inputs(canonical(), SPEC, cutoff, 5)

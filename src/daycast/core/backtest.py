@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -11,9 +9,7 @@ from daycast.core import split
 from daycast.core.forecast import Forecaster, predict, rows
 from daycast.core.frame import Table
 from daycast.core.split import Fold
-from daycast.errors import DataError, HistoryError, ModelError
-
-ENOUGH = 20  # residuals from which a step's own 0.1 and 0.9 quantiles are taken: two lie beyond each of them
+from daycast.errors import DataError, HistoryError
 
 
 def forecasts(model: Forecaster, table: Table, fold: Fold, series: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -63,37 +59,3 @@ def with_actuals(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
             "score forecasts with the version of the data that they were made from, or a newer one",
         )
     return rows.assign(y=np.where(when >= 0, panel.y[at, when], np.nan))
-
-
-def residual_offsets(rows: pd.DataFrame, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> pd.DataFrame:
-    """Quantiles of y − y_hat on validation rows: what ``core.forecast.band`` adds to a forecast.
-
-    Each (series, step) has its own where it has at least ``ENOUGH`` residuals; the others take the quantiles of all of
-    their series' residuals, whatever the step. A series without any residual has NaN.
-
-    Args:
-        rows: ``unique_id, step, y_hat, y``, out of sample.
-        levels: quantile levels in (0, 1).
-
-    Returns:
-        Indexed by (``unique_id``, ``step``) for every pair in ``rows``, columns ``q0.1`` … by ascending level, in units
-        of y; each row ascends, so bands never cross.
-
-    Raises:
-        ModelError: a level is outside (0, 1) or given twice.
-    """
-    ordered = np.unique(np.asarray(levels, dtype=np.float64))
-    if not len(ordered) or len(ordered) != len(levels) or ordered[0] <= 0 or ordered[-1] >= 1:
-        raise ModelError("distinct quantile levels in (0, 1)", f"{list(levels)}", "correct the levels")
-    residuals = rows.assign(residual=rows["y"] - rows["y_hat"])[["unique_id", "step", "residual"]]
-    known = residuals.dropna()
-    by_step = known.groupby(["unique_id", "step"])["residual"]
-    pairs = pd.MultiIndex.from_frame(residuals[["unique_id", "step"]].drop_duplicates()).sort_values()
-    own = by_step.quantile(ordered).unstack().reindex(index=pairs, columns=ordered)
-    pooled = known.groupby("unique_id")["residual"].quantile(ordered).unstack()
-    pooled = pooled.reindex(index=pairs.get_level_values("unique_id"), columns=ordered)
-    enough = (by_step.size().reindex(pairs, fill_value=0) >= ENOUGH).to_numpy()
-    values = np.where(enough[:, None], own.to_numpy(), pooled.to_numpy())
-    # Interpolation may round a level a bit above its upper neighbour.
-    ascending = np.maximum.accumulate(values, axis=1)
-    return pd.DataFrame(ascending, index=pairs, columns=[f"q{level:g}" for level in ordered])

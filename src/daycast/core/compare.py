@@ -60,8 +60,9 @@ def leaderboard(
         baselines: the naive models among ``scored``.
 
     Returns:
-        One row per model, best first: ``model, rank`` (from 1; equals by name), ``n_rows``, the metrics of
-        ``metrics.Scores.overall``, and ``skill``, the relative improvement over the best baseline (NaN without any).
+        One row per model, best first: ``model, rank`` (from 1; equals by name), ``n_rows``, those of
+        ``metrics.METRICS`` that there are, and ``skill``, the relative improvement over the best baseline (NaN without
+        any).
 
     Raises:
         ConfigError: ``metric`` can't be ranked by.

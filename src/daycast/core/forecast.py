@@ -16,6 +16,8 @@ from daycast.core.windows import Windows
 from daycast.errors import HistoryError, OutputError
 
 Arrays = dict[str, NDArray[Any]]
+LEAST = "least"
+"""Column of relative quantile offsets: the least size of a forecast that they are a share of."""
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Called after each epoch with (epoch from 1, most epochs, metrics); may raise to stop a pruned trial."""
 
@@ -139,17 +141,25 @@ def band(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = N
 
     Args:
         forecasts: rows of ``rows``.
-        offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y.
+        offsets: indexed by (``unique_id``, ``step``), a column per quantile, in units of y; or, with a column ``least``
+            in units of y, in shares of |y_hat|, and of ``least`` where that is larger.
         floor: the least value that can exist, or ``None``.
 
     A series or step without offsets gets missing quantiles: how wide the errors of an iterated forecast are beyond the
     validated horizon has not been measured, and another step's width would pass for it.
     """
     spread = offsets.reindex(pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"]]))
-    levels = {c: forecasts["y_hat"].to_numpy() + spread[c].to_numpy() for c in offsets.columns}
+    unit = units(forecasts["y_hat"], spread[LEAST]) if LEAST in spread else 1.0
+    point = forecasts["y_hat"].to_numpy()
+    levels = {c: point + unit * spread[c].to_numpy() for c in quantile_columns(offsets)}
     if floor is not None:
         levels = {c: np.maximum(v, floor) for c, v in levels.items()}
     return forecasts.assign(**levels)
+
+
+def units(point: pd.Series[float], least: pd.Series[float]) -> Float:
+    """What a relative offset is a share of: the size of the forecast, or the least size that counts."""
+    return np.maximum(np.abs(point.to_numpy(np.float64)), least.to_numpy(np.float64))
 
 
 def check(forecasts: pd.DataFrame, expected_rows: int, floor: float | None) -> pd.DataFrame:

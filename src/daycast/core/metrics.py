@@ -11,25 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from daycast.core import intervals
 from daycast.core.forecast import quantile_columns, unusable
 from daycast.core.frame import Float, Panel
 from daycast.errors import DataError, OutputError
 
-METRICS = ("mae", "rmse", "mape", "smape", "mase", "pinball", "coverage_80", "bias")
-RANKABLE = ("mae", "rmse", "mape", "smape", "mase", "pinball")
-"""Those of which less is better; coverage has a target (0.8), bias a sign."""
+BANDS = ("pinball", "crps", "coverage_80", "width_80", "coverage_95", "width_95")
+METRICS = ("mae", "rmse", "mape", "smape", "mase", *BANDS, "bias")
+RANKABLE = ("mae", "rmse", "mape", "smape", "mase", "pinball", "crps")
+"""Those of which less is better; coverage has a target (0.8), a width is worth nothing without it, bias has a sign."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """What a set of forecasts scored.
 
-    In units of y: ``mae``, ``rmse``, ``bias`` (mean of y_hat - y: above 0 is too high), ``pinball`` (mean over rows and
-    quantiles; half the absolute error at 0.5). Fractions, not percent: ``mape`` (mean of |y - y_hat| / |y|, rows with
-    y = 0 left out), ``smape`` (mean of |y - y_hat| / (|y| + |y_hat|), so 0 to 1), ``coverage_80`` (share of y within
-    q0.1 .. q0.9, ends included). ``mase`` is the MAE over the series' own scale, see ``scales``. A metric that a series
-    has no value for is NaN there and left out of the means; ``pinball`` and ``coverage_80`` are present only if the
-    rows have the quantiles, and rows in which these are missing are left out of the two.
+    In units of y: ``mae``, ``rmse``, ``bias`` (mean of y_hat - y: above 0 is too high). Fractions, not percent:
+    ``mape`` (mean of |y - y_hat| / |y|, rows with y = 0 left out), ``smape`` (mean of |y - y_hat| / (|y| + |y_hat|), so
+    0 to 1). ``mase`` is the MAE over the series' own scale, see ``scales``. Of rows with quantiles, also what
+    ``core.intervals.scores`` has; rows in which they are missing are left out of that. A metric that a series has no
+    value for is NaN there and left out of the means.
 
     Attributes:
         overall: metric → mean over series of the series' own values, so that each series counts once.
@@ -111,12 +112,7 @@ def _metrics(rows: pd.DataFrame, keys: list[str], levels: list[str], scales: Map
     out = pd.DataFrame(plain)
     out["mase"] = out["mae"] / scale[out.index.get_level_values("unique_id")]
     if levels:
-        banded = rows.dropna(subset=levels)
-        losses_at = [column(losses.quantile_loss(banded, {"y_hat": q}, q=float(q[1:]), **group)) for q in levels]
-        out["pinball"] = sum(losses_at) / len(levels)
-    if {"q0.1", "q0.9"} <= set(levels):
-        interval = banded.rename(columns={"q0.1": "y_hat-lo-80", "q0.9": "y_hat-hi-80"})
-        out["coverage_80"] = column(losses.coverage(interval, ["y_hat"], level=80, **group))
+        out = out.join(intervals.scores(rows.dropna(subset=levels), keys))
     out["bias"] = column(losses.bias(rows, ["y_hat"], **group))
     out = out.reset_index()
     return out.assign(unique_id=names.to_numpy()[out["unique_id"]])

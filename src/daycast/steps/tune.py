@@ -19,7 +19,7 @@ import pandas as pd
 from daycast import models
 from daycast.adapters import search
 from daycast.config import Config, Model, Recurrent
-from daycast.core import backtest, metrics, split
+from daycast.core import backtest, conformal, metrics, split
 from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
 from daycast.errors import ModelError
@@ -69,7 +69,7 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         made, shares = (best,), {}
     if not _rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
         scorer.trial(best.parameters, lambda *_: None, best.number)
-    backtest.residual_offsets(pd.read_parquet(_rows_of(folder, best.number))).to_parquet(folder / OFFSETS)
+    conformal.offsets(pd.read_parquet(_rows_of(folder, best.number))).to_parquet(folder / OFFSETS)
     (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
     (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
     return TunedRef(

@@ -1,0 +1,199 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daycast.core.adaptive import Pace, adaptive
+from daycast.core.conformal import LEVELS, SHARE, offsets
+from daycast.core.forecast import band
+from daycast.errors import ModelError
+
+NAMES = ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
+START = pd.Timestamp("2020-01-01")
+DAY = pd.Timedelta(days=1)
+
+
+def walk(n: int, names=("a",), steps=(1, 3), seed: int = 0, every: int = 1) -> pd.DataFrame:
+    """Forecasts of 100 from n origins, each ``every`` days; what comes is noise around it."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        {"unique_id": name, "cutoff": START + every * c * DAY, "ds": START + (every * c + h) * DAY, "step": h}
+        for c in range(n)
+        for name in names
+        for h in steps
+    ]
+    return pd.DataFrame(rows).assign(y_hat=100.0, y=100.0 + rng.normal(size=len(rows)).round(4))
+
+
+def halves(rows: pd.DataFrame, calibration: int = 60) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows to calibrate with, and the others in an order that tells nothing."""
+    early = rows["cutoff"] < START + calibration * DAY
+    return rows[early], rows[~early].sample(frac=1, random_state=0)
+
+
+def slow(rows: pd.DataFrame, first: pd.Timestamp, rate: float, window: int) -> dict[tuple, list[float]]:
+    """The quantiles of one series by the rules, an origin and a level at a time, with everything worked out anew."""
+    every = [{**row, "error": row["y"] - row["y_hat"]} for row in rows.sort_values("cutoff").to_dict("records")]
+    issued: dict[tuple, list[float]] = {}
+    for step in sorted(set(rows["step"])):
+        own = [row for row in every if row["step"] == step]
+        working, counted = list(LEVELS), set()
+        for row in own:
+            came = [past for past in own if past["ds"] <= row["cutoff"] and past["error"] == past["error"]]
+            for past in came:
+                key = (past["cutoff"], step)
+                if key in counted or key not in issued:
+                    continue
+                counted.add(key)
+                for q, level in enumerate(LEVELS):
+                    edge = issued[key][q]
+                    below = past["error"] < edge if level < 0.5 else past["error"] <= edge
+                    working[q] = min(max(working[q] + rate * (level - below), 0.0), 1.0)
+            if len(came) < 39:
+                came = [past for past in every if past["ds"] <= row["cutoff"] and past["error"] == past["error"]]
+                came.sort(key=lambda past: past["ds"])
+            if len(came) < 39:
+                continue
+            most = window * len({past["step"] for past in came})
+            errors = sorted([past["error"] for past in came][-most:])
+            made = []
+            for q, level in enumerate(LEVELS):
+                place = round((len(errors) + 1) * working[q], 9)
+                down, up = math.floor(place), math.ceil(place)
+                ends = (down, down) if level < 0.5 else (up, up) if level > 0.5 else (down, up)
+                made.append(sum(errors[min(max(k, 1), len(errors)) - 1] for k in ends) / 2)
+            issued[(row["cutoff"], step)] = sorted(made)
+    return {key: values for key, values in issued.items() if key[0] >= first}
+
+
+@pytest.mark.parametrize(("rate", "window"), [(0.0, 45), (0.03, 60), (0.2, 1000)])
+def test_quantiles_equal_those_of_the_rules_worked_out_one_at_a_time(rate, window):
+    rows = walk(130)
+    rows.loc[rows["cutoff"] > START + 90 * DAY, "y"] += 3.0  # a shift, and holes
+    rows.loc[::11, "y"] = np.nan
+    calibration, test = halves(rows, 80)
+    found = adaptive(test, calibration, pace=Pace(rate, window))
+    assert list(found.columns) == [*rows.columns, *NAMES]
+    assert found.index.equals(test.index)
+    expected = slow(rows, START + 80 * DAY, rate, window)
+    assert len(expected) == len(test)
+    for row in found.to_dict("records"):
+        np.testing.assert_allclose(
+            [row[n] - row["y_hat"] for n in NAMES], expected[(row["cutoff"], row["step"])], atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("scale", ["additive", "relative"])
+def test_what_comes_after_a_cutoff_moves_no_interval_issued_at_or_before_it(scale):
+    rows = walk(150, names=("a", "b"), steps=(1, 2, 7))
+    calibration, test = halves(rows)
+    before = adaptive(test, calibration, scale=scale, pace=Pace(0.05))
+    rng = np.random.default_rng(1)
+    for cut in (START + 60 * DAY, START + 75 * DAY, START + 110 * DAY):
+        other_calibration, other = (
+            part.assign(y=np.where(part["ds"] > cut, 1e5 * rng.normal(size=len(part)), part["y"]))
+            for part in (calibration, test)
+        )
+        after = adaptive(other, other_calibration, scale=scale, pace=Pace(0.05))
+        old = test["cutoff"] <= cut
+        pd.testing.assert_frame_equal(after.loc[old, NAMES], before.loc[old, NAMES], check_exact=True)
+        later = test["cutoff"] > cut + 7 * DAY
+        assert (after.loc[later, "q0.975"] != before.loc[later, "q0.975"]).all()
+
+
+def test_a_new_forecast_behind_the_old_ones_has_the_quantiles_it_will_have_when_all_has_come():
+    calibration, test = halves(walk(120))
+    known = test.assign(y=test["y"].where(test["ds"] <= test["cutoff"].max()))
+    assert known["y"].isna().sum() == 1 + 3
+    newest = test["cutoff"] == test["cutoff"].max()
+    found, whole = adaptive(known, calibration), adaptive(test, calibration)
+    assert found[NAMES].notna().all(axis=None)
+    pd.testing.assert_frame_equal(found.loc[newest, NAMES], whole.loc[newest, NAMES])
+
+
+def test_the_first_forecasts_of_a_rolling_window_are_those_of_split_conformal():
+    calibration, test = halves(walk(100))
+    first = test[test["cutoff"] == test["cutoff"].min()]
+    known = calibration[calibration["ds"] <= first["cutoff"].iloc[0]]
+    expected = band(first, offsets(known))
+    pd.testing.assert_frame_equal(adaptive(first, calibration, pace=Pace(rate=0.0)), expected)
+
+
+def test_coverage_recovers_after_a_break_that_split_conformal_never_gets_over():
+    rows = walk(1200, steps=(1, 7), every=1)
+    late = rows["cutoff"] >= START + 400 * DAY
+    rows.loc[late, "y"] = 110 + 4 * (rows.loc[late, "y"] - 100)
+    calibration, test = halves(rows, 300)
+    settled = test["cutoff"] >= START + 500 * DAY
+
+    def covered(banded: pd.DataFrame, low: str, high: str) -> float:
+        return float(((banded["y"] >= banded[low]) & (banded["y"] <= banded[high]))[settled].mean())
+
+    assert covered(band(test, offsets(calibration)), "q0.025", "q0.975") < 0.1
+    followed = adaptive(test, calibration)
+    assert covered(followed, "q0.1", "q0.9") == pytest.approx(0.8, abs=0.03)
+    assert covered(followed, "q0.025", "q0.975") == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.05])
+def test_misses_are_bounded_over_the_long_run_for_errors_that_only_swell(rate):
+    rows = walk(1500, steps=(1,))
+    rows["y"] = 100 + (rows["y"] - 100) * 1.002 ** np.arange(len(rows))
+    found = adaptive(*reversed(halves(rows, 300)), pace=Pace(rate))
+    inside = (found["y"] >= found["q0.1"]) & (found["y"] <= found["q0.9"])
+    assert inside.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_quantiles_never_cross_and_keep_to_the_floor():
+    rows = walk(300, names=("a", "b"))
+    rows["y"] += np.where(rows["cutoff"] > START + 150 * DAY, -5.0, 0.0)
+    calibration, test = halves(rows)
+    found = adaptive(test, calibration, pace=Pace(0.3, 40), floor=98.5)[NAMES].to_numpy()
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert found.min() == 98.5
+
+
+def test_relative_intervals_are_shares_of_the_forecast_s_size():
+    rows = walk(200)
+    rows["y_hat"] = np.where(rows["ds"].dt.dayofweek >= 5, 50.0, 500.0)
+    rows["y"] = rows["y_hat"] * (rows["y"] / 100)
+    rows.loc[rows["cutoff"] > START + 190 * DAY, "y_hat"] = 0.0
+    calibration, test = halves(rows)
+    found = adaptive(test, calibration, scale="relative", pace=Pace(rate=0.0))
+    size = found["y_hat"].clip(lower=SHARE * calibration["y_hat"].mean())
+    share = (found["q0.9"] - found["q0.1"]) / size
+    assert share.between(0.015, 0.04).all()
+
+
+def test_a_step_with_too_few_residuals_takes_those_of_all_its_series_steps_and_none_where_these_are_too_few():
+    rows = walk(40, names=("a", "b"), steps=(1, 2, 3))
+    rows.loc[(rows["unique_id"] == "b") & (rows["cutoff"] < START + 30 * DAY), "y"] = np.nan
+    calibration, test = halves(rows, 20)
+    found = adaptive(test, calibration, pace=Pace(rate=0.0))
+    missing = found[NAMES].isna()
+    assert (missing.all(axis=1) == missing.any(axis=1)).all()
+    assert missing.all(axis=1).groupby(found["unique_id"]).mean().to_dict() == {"a": 0.0, "b": 1.0}
+    at = (found["unique_id"] == "a") & (found["cutoff"] == START + 20 * DAY)
+    assert found.loc[at, NAMES].nunique().eq(1).all()  # the same of every step
+
+
+def test_nothing_to_calibrate_with_leaves_the_rows_to_learn_from_themselves():
+    rows = walk(60)
+    found = adaptive(rows, rows.iloc[:0])
+    assert found["q0.5"].isna().groupby(rows["cutoff"]).all().sum() > 10
+    assert found.loc[rows["cutoff"] > START + 50 * DAY, NAMES].notna().all(axis=None)
+    assert adaptive(rows.iloc[:0], rows)[NAMES].empty
+
+
+@pytest.mark.parametrize("pace", [Pace(-0.1), Pace(1.0), Pace(window=38)])
+def test_a_pace_that_is_none_is_refused(pace):
+    with pytest.raises(ModelError):
+        adaptive(*reversed(halves(walk(70))), pace=pace)
+
+
+def test_calibration_that_reaches_into_the_rows_is_refused():
+    rows = walk(70)
+    with pytest.raises(ModelError) as error:
+        adaptive(rows[rows["cutoff"] >= START + 50 * DAY], rows[rows["cutoff"] <= START + 50 * DAY])
+    assert error.value.found == "2020-02-20 00:00:00 there, 2020-02-20 00:00:00 here"
