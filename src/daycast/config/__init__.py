@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Sarima,
         SeasonalNaive,
     )
-    from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
+    from daycast.config.sections import Backtest, Config, Intervals, Promotion, Runner, Trainer, Tuning
 
 __all__ = [
     "AutoArima",
@@ -29,6 +29,7 @@ __all__ = [
     "Config",
     "Dataset",
     "DayTypeNaive",
+    "Intervals",
     "LightGbm",
     "Linear",
     "Model",
@@ -45,7 +46,7 @@ __all__ = [
     "dataset_only",
 ]
 
-_IN_SECTIONS = ("Backtest", "Config", "Promotion", "Runner", "Trainer", "Tuning")
+_IN_SECTIONS = ("Backtest", "Config", "Intervals", "Promotion", "Runner", "Trainer", "Tuning")
 
 
 def __getattr__(name: str) -> Any:
