@@ -12,6 +12,7 @@ from daycast.config.dataset import Dataset
 if TYPE_CHECKING:
     from daycast.config.models import (
         AutoArima,
+        Blend,
         DayTypeNaive,
         LightGbm,
         Linear,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AutoArima",
     "Backtest",
+    "Blend",
     "Config",
     "Dataset",
     "DayTypeNaive",

@@ -239,7 +239,14 @@ class Recurrent(_Family):
         return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
 
 
+class Blend(_Family):
+    """The weighted mean of other models of the run; the weights have the least error on the validation folds."""
+
+    family: Literal["blend"] = Field(description="kind of model")
+    members: tuple[str, ...] = Field(min_length=2, description="names of the models, which must be in the run as well")
+
+
 Model = Annotated[
-    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Linear | LightGbm | Recurrent,
+    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Linear | LightGbm | Recurrent | Blend,
     Field(discriminator="family"),
 ]
