@@ -90,6 +90,11 @@ REGRESSORS = (
     "known columns used as regressors, one level of each left out; year_sin1, year_cos1, year_sin2, ... are the "
     "Fourier terms of the year, as many as the dataset's calendar has"
 )
+TRAIN_STEPS = "most recent timestamps to learn from; null for all"
+BUDGET_S = (
+    "most seconds (wall time) that the fit of one series may take; a series that takes longer gets the seasonal naive "
+    "forecast and is counted; null for no limit"
+)
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -104,7 +109,8 @@ class Sarima(_Family):
     update: Literal["filter", "refit"] = Field(
         description="at a new origin: run the filter with the fitted parameters, or fit again"
     )
-    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+    train_steps: int | None = Field(ge=1, description=TRAIN_STEPS)
+    budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
 
     def misfit(self, season: int) -> str | None:
         """What these orders would need of a season of so many steps, where they can't be combined with it."""
@@ -121,7 +127,8 @@ class AutoArima(_Family):
 
     family: Literal["auto_arima"] = Field(description="kind of model")
     known: tuple[str, ...] = Field(description=REGRESSORS)
-    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+    train_steps: int | None = Field(ge=1, description=TRAIN_STEPS)
+    budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
 
 
 class Recurrent(_Family):
