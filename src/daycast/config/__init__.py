@@ -10,16 +10,28 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
-    from daycast.config.models import AutoArima, DayTypeNaive, Model, Naive, Recurrent, Sarima, SeasonalNaive
+    from daycast.config.models import (
+        AutoArima,
+        AutoEts,
+        DayTypeNaive,
+        Model,
+        Mstl,
+        Naive,
+        Recurrent,
+        Sarima,
+        SeasonalNaive,
+    )
     from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
 
 __all__ = [
     "AutoArima",
+    "AutoEts",
     "Backtest",
     "Config",
     "Dataset",
     "DayTypeNaive",
     "Model",
+    "Mstl",
     "Naive",
     "Promotion",
     "Recurrent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from daycast.config.section import Section
 
@@ -131,6 +131,34 @@ class AutoArima(_Family):
     budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
 
 
+class AutoEts(_Family):
+    """Exponential smoothing, its form chosen by statsforecast's AutoETS, per series."""
+
+    family: Literal["auto_ets"] = Field(description="kind of model")
+    train_steps: int | None = Field(ge=1, description=TRAIN_STEPS)
+    budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
+
+
+class Mstl(_Family):
+    """Several seasons taken out by STL, and exponential smoothing on the rest, per series."""
+
+    family: Literal["mstl"] = Field(description="kind of model")
+    season_lengths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(
+        min_length=1,
+        description="seasons to take out, steps, such as [7, 364]; those that fit into the data less than twice are "
+        "left out; null for the dataset's season_length",
+    )
+    train_steps: int | None = Field(ge=1, description=TRAIN_STEPS)
+    budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
+
+    @field_validator("season_lengths")
+    @classmethod
+    def _each_season_once(cls, lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if lengths and len(set(lengths)) < len(lengths):
+            raise ValueError("each season once")
+        return lengths
+
+
 class Recurrent(_Family):
     """A recurrent network: an encoder over the lookback, then a direct head or a decoder over the horizon."""
 
@@ -180,4 +208,7 @@ class Recurrent(_Family):
         return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
 
 
-Model = Annotated[Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Recurrent, Field(discriminator="family")]
+Model = Annotated[
+    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | AutoEts | Mstl | Recurrent,
+    Field(discriminator="family"),
+]

@@ -42,6 +42,12 @@ def _arima(config: Any, context: BuildContext) -> Forecaster:
     return arima.Sarima(config, context) if config.family == "sarima" else arima.AutoArima(config, context)
 
 
+def _smoothing(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models import smoothing
+
+    return smoothing.AutoEts(config, context) if config.family == "auto_ets" else smoothing.Mstl(config, context)
+
+
 def _neural(config: Any, context: BuildContext) -> Forecaster:
     from daycast.models.neural import NeuralForecaster
 
@@ -54,6 +60,8 @@ _FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
     "day_type_naive": _baseline,
     "sarima": _arima,
     "auto_arima": _arima,
+    "auto_ets": _smoothing,
+    "mstl": _smoothing,
     "recurrent": _neural,
 }
 
