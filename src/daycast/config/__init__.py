@@ -10,17 +10,8 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
-    from daycast.config.models import (
-        AutoArima,
-        AutoEts,
-        DayTypeNaive,
-        Model,
-        Mstl,
-        Naive,
-        Recurrent,
-        Sarima,
-        SeasonalNaive,
-    )
+    from daycast.config.models import DayTypeNaive, Model, Naive, Recurrent, SeasonalNaive
+    from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
     from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
 
 __all__ = [
