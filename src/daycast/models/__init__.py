@@ -54,6 +54,12 @@ def _tabular(config: Any, context: BuildContext) -> Forecaster:
     return Tabular(config, context)
 
 
+def _smoothing(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models import smoothing
+
+    return smoothing.AutoEts(config, context) if config.family == "auto_ets" else smoothing.Mstl(config, context)
+
+
 def _neural(config: Any, context: BuildContext) -> Forecaster:
     from daycast.models.neural import NeuralForecaster
 
@@ -68,6 +74,8 @@ _FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
     "auto_arima": _arima,
     "linear": _tabular,
     "lightgbm": _tabular,
+    "auto_ets": _smoothing,
+    "mstl": _smoothing,
     "recurrent": _neural,
     "blend": _blend,
 }
