@@ -134,7 +134,7 @@ def decomposed(y: Float, seasons: Sequence[int], clock: Clock) -> tuple[Float, F
     """Seasonal parts ``(len(seasons), T)`` of ``y (T,)`` and the rest ``(T,)``, as statsforecast's MSTL does it.
 
     The smoothers are evaluated at every tenth of a season's steps and interpolated between. With seasons below 20
-    steps that changes nothing; with 364 it moved no error on Chicago's rail by more than a ride, in a fifteenth of the
+    steps that changes nothing; with 364 it moved no MAE on Chicago's rail by more than a ride, in a fifteenth of the
     time.
 
     Raises:
