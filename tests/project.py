@@ -52,6 +52,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "recurrent": {"lookback": 14, "hidden": 6, "search": {"hidden": {"kind": "choice", "values": [4, 6]}}},
     "sarima": {"order": [1, 0, 0], "seasonal_order": [0, 1, 0], "known": ["holiday"], "train_steps": 120},
     "auto_arima": {"known": ["holiday"], "train_steps": 60},
+    "auto_ets": {"train_steps": 60},
+    "mstl": {"season_lengths": [7, 28], "train_steps": 120},
 }  # by family
 
 

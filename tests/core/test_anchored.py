@@ -28,7 +28,7 @@ def held(values):
 def told(series, day):
     """Signals ahead of one day, as a network sees them."""
     values = ALONE.ahead[series, day]
-    return [held(values)[0], values[1] / RECIPE.analogs, *held(values)[2:]]
+    return [*held(values)[:-2], *values[-2:]]
 
 
 def rows(layout, series, days, observed):

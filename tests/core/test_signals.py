@@ -25,9 +25,9 @@ def ahead(of, name):
 def test_signals_have_their_names_along_their_last_axes():
     of = made()
     assert RECIPE.observed == ("innovation", "deviation", "mean3", "mean7", "growth7")
-    assert RECIPE.ahead == ("analog", "analog_count", "analog1", "analog2")
+    assert RECIPE.ahead == ("analog", "analog1", "analog2", "analog_share", "is_event")
     assert of.observed.shape == (2, STEPS, 5)
-    assert of.ahead.shape == (2, STEPS + AHEAD, 4)
+    assert of.ahead.shape == (2, STEPS + AHEAD, 5)
 
 
 def test_the_analog_is_the_median_of_earlier_deviations_and_of_none_it_is_zero():
@@ -38,7 +38,7 @@ def test_the_analog_is_the_median_of_earlier_deviations_and_of_none_it_is_zero()
     np.testing.assert_array_equal(ahead(of, "analog1")[:, ordinary], deviation[:, 114])
     np.testing.assert_array_equal(ahead(of, "analog2")[:, ordinary], deviation[:, 58])
     np.testing.assert_allclose(ahead(of, "analog")[:, ordinary], (deviation[:, 114] + deviation[:, 58]) / 2)
-    assert ahead(of, "analog_count")[:, 10].tolist() == [0, 0]
+    assert ahead(of, "analog_share")[:, 10].tolist() == [0, 0]
     assert ahead(of, "analog")[:, 10].tolist() == [0, 0]
     assert np.isnan(ahead(of, "analog1")[:, 10]).all()
 
@@ -46,7 +46,7 @@ def test_the_analog_is_the_median_of_earlier_deviations_and_of_none_it_is_zero()
 def test_a_missing_analog_is_left_out():
     of = made()
     day = 93 + 56
-    assert ahead(of, "analog_count")[:, day].tolist() == [1, 2]
+    assert ahead(of, "analog_share")[:, day].tolist() == [0.5, 1]
     np.testing.assert_array_equal(ahead(of, "analog")[0, day], ahead(of, "analog2")[0, day])
 
 
@@ -54,6 +54,7 @@ def test_the_days_of_an_event_have_those_of_its_last_one():
     of = made()
     first, second = np.flatnonzero(LABELS == "fair")
     np.testing.assert_array_equal(ahead(of, "analog1")[:, second], observed(of, "deviation")[:, first])
+    assert ahead(of, "is_event")[:, [first, first - 1]].tolist() == [[1, 0]] * 2
 
 
 def test_innovations_and_their_means_are_those_of_the_sentences():

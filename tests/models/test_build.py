@@ -40,6 +40,8 @@ FAMILIES = {
         train_steps=None,
     ),
     "AutoArima": config.AutoArima(family="auto_arima", known=(), train_steps=None),
+    "AutoEts": config.AutoEts(family="auto_ets", train_steps=None),
+    "Mstl": config.Mstl(family="mstl", season_lengths=None, train_steps=None),
     "NeuralForecaster": network(),
 }
 

@@ -10,22 +10,16 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
-    from daycast.config.models import (
-        AutoArima,
-        DayTypeNaive,
-        LightGbm,
-        Linear,
-        Model,
-        Naive,
-        Recurrent,
-        Sarima,
-        SeasonalNaive,
-    )
+    from daycast.config.models import Blend, DayTypeNaive, Model, Naive, Recurrent, SeasonalNaive
+    from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
     from daycast.config.sections import Backtest, Config, Intervals, Promotion, Runner, Trainer, Tuning
+    from daycast.config.tabular import LightGbm, Linear
 
 __all__ = [
     "AutoArima",
+    "AutoEts",
     "Backtest",
+    "Blend",
     "Config",
     "Dataset",
     "DayTypeNaive",
@@ -33,6 +27,7 @@ __all__ = [
     "LightGbm",
     "Linear",
     "Model",
+    "Mstl",
     "Naive",
     "Promotion",
     "Recurrent",

@@ -6,8 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from daycast.config.family import Family
+from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
 from daycast.config.section import Section
-from daycast.core.signals import Recipe
+from daycast.config.tabular import LightGbm, Linear, Profile
+from daycast.config.transforms import Difference, TransformStep
 
 
 class FloatRange(Section):
@@ -38,39 +41,14 @@ class Choice(Section):
 Space = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
 
 
-class Difference(Section):
-    """Subtract the value ``lag`` steps before, for each lag in turn."""
-
-    kind: Literal["difference"] = Field(description="kind of transform")
-    lags: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, description="lags, steps, such as [7, 1]")
-
-
-class Scale(Section):
-    """Bring each series to a common scale, learned up to the cutoff."""
-
-    kind: Literal["scale"] = Field(description="kind of transform")
-    method: Literal["standard", "minmax", "robust", "none"] = Field(
-        description="zero mean and unit deviation; 0..1; median and interquartile range; or no scaling"
-    )
-    log1p: bool = Field(default=False, description="take log(1 + y) first; y must not be below 0")
-
-
-TransformStep = Annotated[Difference | Scale, Field(discriminator="kind")]
-
-
-class _Family(Section):
-    baseline: ClassVar[bool] = False
-    """Whether the gate counts it as a naive baseline that others must beat."""
-
-
-class Naive(_Family):
+class Naive(Family):
     """The last observed value."""
 
     baseline: ClassVar[bool] = True
     family: Literal["naive"] = Field(description="kind of model")
 
 
-class SeasonalNaive(_Family):
+class SeasonalNaive(Family):
     """The last observed value a whole number of lags before."""
 
     baseline: ClassVar[bool] = True
@@ -78,7 +56,7 @@ class SeasonalNaive(_Family):
     lag: int | None = Field(ge=1, description="steps; null for the dataset's season_length")
 
 
-class DayTypeNaive(_Family):
+class DayTypeNaive(Family):
     """The mean of the last days of the same day type."""
 
     baseline: ClassVar[bool] = True
@@ -87,99 +65,7 @@ class DayTypeNaive(_Family):
     window: int = Field(ge=1, description="how many such days are averaged")
 
 
-REGRESSORS = (
-    "known columns used as regressors, one level of each left out; year_sin1, year_cos1, year_sin2, ... are the "
-    "Fourier terms of the year, as many as the dataset's calendar has"
-)
-Count = Annotated[int, Field(ge=0)]
-
-
-class Sarima(_Family):
-    """Seasonal ARIMA by statsmodels, per series."""
-
-    family: Literal["sarima"] = Field(description="kind of model")
-    order: tuple[Count, Count, Count] = Field(description="p, d, q")
-    seasonal_order: tuple[Count, Count, Count] = Field(description="P, D, Q; the period is the dataset's season_length")
-    known: tuple[str, ...] = Field(description=REGRESSORS)
-    scale: bool = Field(description="divide each series by its standard deviation first, so the optimiser converges")
-    update: Literal["filter", "refit"] = Field(
-        description="at a new origin: run the filter with the fitted parameters, or fit again"
-    )
-    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
-
-    def misfit(self, season: int) -> str | None:
-        """What these orders would need of a season of so many steps, where they can't be combined with it."""
-        (p, _, q), (seasonal_p, _, seasonal_q) = self.order, self.seasonal_order
-        if season == 1 and any(self.seasonal_order):
-            return "seasonal_order [0, 0, 0], as the dataset's season_length is 1"
-        if (seasonal_p and p >= season) or (seasonal_q and q >= season):
-            return f"p and q below the dataset's season_length {season}, where P or Q use that lag too"
-        return None
-
-
-class AutoArima(_Family):
-    """Order chosen by statsforecast's AutoARIMA, per series."""
-
-    family: Literal["auto_arima"] = Field(description="kind of model")
-    known: tuple[str, ...] = Field(description=REGRESSORS)
-    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
-
-
-class Profile(Section):
-    """The usual level of each class of day; a model with a profile learns deviations from it (``core.signals``)."""
-
-    by: tuple[str, ...] = Field(description="known categorical columns whose combinations are the classes of days")
-    window: int = Field(ge=1, description="last normal timestamps of a class, those without an event, that make it")
-    statistic: Literal["median", "mean"] = Field(description="of these timestamps")
-    analogs: int = Field(
-        ge=0, le=20, description="earlier years looked up for each timestamp: the same day of an event, or of the year"
-    )
-    year: int = Field(ge=1, description="timestamps in a year that keep the weekday, such as 364 for days")
-    means: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        description="timestamps of the means of the newest deviations, less their analogs, that a model is given"
-    )
-    growth: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        description="timestamps of the means of the newest values, less those a year before, that a model is given"
-    )
-
-    def recipe(self) -> Recipe:
-        """As ``core.signals`` takes it."""
-        return Recipe(**self.model_dump())
-
-
-class _Tabular(_Family):
-    inputs: Literal["joint", "each"] = Field(
-        description="joint: a learner per series, given the signals of all; each: one for all series, given its own"
-    )
-    transforms: tuple[Scale, ...] = Field(description="applied in this order to y, inverted in the other")
-    profile: Profile = Field(description="what the model learns deviations from")
-    lags: int = Field(ge=0, le=400, description="innovations of the last timestamps that the model is given")
-    max_rows: int = Field(ge=1, description="rows learned from at most, per learner; more are thinned out evenly")
-    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
-
-
-class LightGbm(_Tabular):
-    """Gradient-boosted trees by LightGBM on signals and calendar."""
-
-    family: Literal["lightgbm"] = Field(description="kind of model")
-    loss: Literal["mae", "mse", "huber"] = Field(description="training loss, in transformed units")
-    rounds: int = Field(ge=1, description="trees per learner")
-    learning_rate: float = Field(gt=0, le=1, description="share of each tree that is kept")
-    leaves: int = Field(ge=2, description="most leaves of a tree")
-    min_leaf: int = Field(ge=1, description="fewest rows in a leaf")
-    feature_share: float = Field(gt=0, le=1, description="share of the features drawn for each tree")
-    row_share: float = Field(gt=0, le=1, description="share of the rows drawn for each tree")
-    bags: int = Field(ge=1, le=100, description="seeds averaged")
-
-
-class Linear(_Tabular):
-    """Ridge regression on signals and calendar, one for each step ahead."""
-
-    family: Literal["linear"] = Field(description="kind of model")
-    penalty: float = Field(ge=0, description="weight of the squared coefficients, per row, features scaled to 1")
-
-
-class Recurrent(_Family):
+class Recurrent(Family):
     """A recurrent network: an encoder over the lookback, then a direct head or a decoder over the horizon."""
 
     FIXED: ClassVar[tuple[str, ...]] = ("family", "search", "transforms", "known", "profile", "inputs", "loss")
@@ -239,7 +125,14 @@ class Recurrent(_Family):
         return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
 
 
+class Blend(Family):
+    """The weighted mean of other models of the run; the weights have the least error on the validation folds."""
+
+    family: Literal["blend"] = Field(description="kind of model")
+    members: tuple[str, ...] = Field(min_length=2, description="names of the models, which must be in the run as well")
+
+
 Model = Annotated[
-    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | Linear | LightGbm | Recurrent,
+    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | AutoEts | Mstl | Linear | LightGbm | Recurrent | Blend,
     Field(discriminator="family"),
 ]

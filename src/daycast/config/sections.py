@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.dataset import Dataset
-from daycast.config.models import DayTypeNaive, Model, Recurrent, Sarima
+from daycast.config.models import DayTypeNaive, Model, Recurrent
+from daycast.config.per_series import Sarima
 from daycast.config.section import Section
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names

@@ -53,11 +53,9 @@ class View:
         return self._grouped(self._held(signals.observed[:, rows]))
 
     def ahead(self, signals: Signals, rows: slice) -> Float:
-        """Signals told ahead ``(G, rows, A)``; counts of analogs as a share of the most."""
+        """Signals told ahead ``(G, rows, A)``; the last two are shares already."""
         told = signals.ahead[:, rows]
-        held = self._held(told)
-        held[:, :, 1] = told[:, :, 1] / max(told.shape[2] - 2, 1)
-        return self._grouped(held)
+        return self._grouped(np.concatenate([self._held(told[:, :, :-2]), told[:, :, -2:]], axis=2))
 
     def _held(self, values: Float) -> Float:
         return np.clip(np.nan_to_num(values / self.spread, nan=0.0), -self.clip, self.clip)

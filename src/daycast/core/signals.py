@@ -49,7 +49,7 @@ class Recipe:
     @property
     def ahead(self) -> tuple[str, ...]:
         """Names of the signals told ahead, along A."""
-        return ("analog", "analog_count", *(f"analog{k}" for k in range(1, self.analogs + 1)))
+        return ("analog", *(f"analog{k}" for k in range(1, self.analogs + 1)), "analog_share", "is_event")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,8 @@ class Signals:
             known a step before; ``mean7`` …: mean of the last 7 innovations; ``growth28`` …: mean of the last 28 values
             minus that of the same ones a year before. NaN where it can't be told.
         ahead: ``(N, S, A)``. ``analog``: the median of the deviations of its analogs, as one of them may have had a
-            blizzard; 0 without any. ``analog_count``: how many. ``analog1`` …: each, newest first, NaN for none.
+            blizzard; 0 without any. ``analog1`` …: each of them, newest first, NaN for none. ``analog_share``: how many
+            there are, of the most. ``is_event``: 1 on an event's day, else 0.
     """
 
     levels: Levels
@@ -107,6 +108,8 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
     seen = np.where(rows >= 0, deviation[:, np.clip(rows, 0, steps - 1)], np.nan)  # (N, S, analogs)
     count = np.isfinite(seen).sum(axis=2)
     analog = _median(seen, count)
+    share = count / max(recipe.analogs, 1)
+    is_event = np.broadcast_to(event > 0, share.shape).astype(np.float64)
     innovation = deviation - analog[:, :steps]
     observed = [innovation, deviation, *(_mean(innovation, w) for w in recipe.means)]
     for width in recipe.growth:
@@ -119,7 +122,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         of,
         event,
         np.stack(observed, axis=2),
-        np.concatenate([analog[..., None], count[..., None], seen], axis=2),
+        np.concatenate([analog[..., None], seen, share[..., None], is_event[..., None]], axis=2),
     )
 
 

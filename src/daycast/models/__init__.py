@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,9 @@ from daycast.errors import DaycastError, ModelError
 from daycast.models.context import BuildContext
 
 if TYPE_CHECKING:
-    from daycast.core.forecast import Forecaster
+    from daycast.core.forecast import Arrays, Forecaster
 
-__all__ = ["BuildContext", "build", "import_libraries", "load", "save"]
+__all__ = ["BuildContext", "build", "describe", "described", "import_libraries", "load", "save"]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -42,10 +42,22 @@ def _arima(config: Any, context: BuildContext) -> Forecaster:
     return arima.Sarima(config, context) if config.family == "sarima" else arima.AutoArima(config, context)
 
 
+def _blend(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models.blend import Blend
+
+    return Blend(config, context)
+
+
 def _tabular(config: Any, context: BuildContext) -> Forecaster:
     from daycast.models.tabular import Tabular
 
     return Tabular(config, context)
+
+
+def _smoothing(config: Any, context: BuildContext) -> Forecaster:
+    from daycast.models import smoothing
+
+    return smoothing.AutoEts(config, context) if config.family == "auto_ets" else smoothing.Mstl(config, context)
 
 
 def _neural(config: Any, context: BuildContext) -> Forecaster:
@@ -62,7 +74,10 @@ _FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
     "auto_arima": _arima,
     "linear": _tabular,
     "lightgbm": _tabular,
+    "auto_ets": _smoothing,
+    "mstl": _smoothing,
     "recurrent": _neural,
+    "blend": _blend,
 }
 
 
@@ -112,20 +127,9 @@ def save(forecaster: Forecaster, folder: Path) -> None:
     """
     from safetensors.numpy import save_file
 
-    blueprint = getattr(forecaster, "blueprint", None)
-    if blueprint is None:
-        raise ModelError("a forecaster made by models.build", type(forecaster).__name__, "make it with models.build")
+    description, arrays = describe(forecaster)
     if folder.exists():
         raise ModelError("a folder that does not exist yet", str(folder), "save to a new folder, or remove this one")
-    values, arrays = forecaster.state()
-    context = blueprint.context
-    description = {
-        "family": blueprint.config.family,
-        "model": blueprint.config.model_dump(mode="json"),
-        "context": {**asdict(context), "trainer": context.trainer.model_dump(mode="json")},
-        "seeds": blueprint.seeds,
-        "values": values,
-    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -148,16 +152,38 @@ def load(folder: Path) -> Forecaster:
 
     try:
         description = json.loads((folder / CONFIG).read_text())
-        config: sections.Model = TypeAdapter(sections.Model).validate_json(json.dumps(description["model"]))
-        given = description["context"]
-        trainer = sections.Trainer.model_validate_json(json.dumps(given["trainer"]))
-        context = BuildContext(given["horizon"], given["season_length"], given["seed"], trainer)
-        forecaster = build(config, context, description["seeds"])
-        forecaster.restore(description["values"], load_file(folder / WEIGHTS))
+        forecaster = described(description, load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError, SafetensorError) as error:
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
     except DaycastError as error:
         raise _unreadable(folder, f"{error.found} instead of {error.expected}") from error
+    return forecaster
+
+
+def describe(forecaster: Forecaster) -> tuple[dict[str, Any], Arrays]:
+    """A fitted forecaster as JSON-able values and arrays. Raises ``ModelError`` if it is not from ``build``."""
+    blueprint = getattr(forecaster, "blueprint", None)
+    if blueprint is None:
+        raise ModelError("a forecaster made by models.build", type(forecaster).__name__, "make it with models.build")
+    values, arrays = forecaster.state()
+    context = blueprint.context
+    return {
+        "family": blueprint.config.family,
+        "model": blueprint.config.model_dump(mode="json"),
+        "context": {**asdict(context), "trainer": context.trainer.model_dump(mode="json")},
+        "seeds": blueprint.seeds,
+        "values": values,
+    }, arrays
+
+
+def described(description: Mapping[str, Any], arrays: Arrays) -> Forecaster:
+    """The forecaster that ``describe`` described."""
+    config: sections.Model = TypeAdapter(sections.Model).validate_json(json.dumps(description["model"]))
+    given = description["context"]
+    trainer = sections.Trainer.model_validate_json(json.dumps(given["trainer"]))
+    context = BuildContext(given["horizon"], given["season_length"], given["seed"], trainer)
+    forecaster = build(config, context, description["seeds"])
+    forecaster.restore(description["values"], arrays)
     return forecaster
 
 

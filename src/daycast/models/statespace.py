@@ -11,12 +11,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float
+from daycast.models.budget import UNLIMITED, Clock, watched
+from daycast.models.per_series import keeps_up
 
 if TYPE_CHECKING:
     from statsmodels.tsa.statespace.sarimax import SARIMAX
@@ -54,22 +56,28 @@ class Fitted:
         return f"({plain})({seasonal})[{self.season}]"
 
 
-def least(season: int, regressors: int) -> int:
-    """Observations below which nothing is estimated: three seasons, and two for each of about K + 6 parameters."""
-    return 3 * season + 2 * (regressors + 6)
-
-
-def estimate(y: Float, x: Float, season: int, scale: float, orders: Orders) -> Fitted | None:
+def estimate(y: Float, x: Float, season: int, scale: float, orders: Orders, clock: Clock = UNLIMITED) -> Fitted | None:
     """Maximum likelihood estimate on ``y (T,)``, NaN where missing, with regressors ``x (T, K)``; None if unsound.
 
     Args:
         scale: what y is divided by first. With its standard deviation the optimiser converges; in raw units (1e5 and
             more) L-BFGS stops early and statsmodels' diffuse prior (variance 1e6) is informative, so that the result
             depends on the unit.
+        clock: asked before each evaluation of the likelihood.
+
+    Raises:
+        OverBudgetError: the clock ran out.
     """
     _quiet()
     try:
         space = _space(y / scale, x, season, orders)
+        likelihood = space.loglike
+
+        def timed(*args: Any, **options: Any) -> Any:
+            clock.check()
+            return likelihood(*args, **options)
+
+        space.loglike = timed  # statsmodels' own callback comes once an iteration, of many evaluations
         result = space.fit(
             maxiter=MAX_ITERATIONS,
             disp=False,
@@ -83,10 +91,13 @@ def estimate(y: Float, x: Float, season: int, scale: float, orders: Orders) -> F
     return fitted if _sound(fitted, y, x) else None
 
 
-def search(y: Float, x: Float, season: int, scale: float) -> Fitted | None:
+def search(y: Float, x: Float, season: int, scale: float, clock: Clock = UNLIMITED) -> Fitted | None:
     """Orders and estimate by statsforecast's stepwise search; arguments as for ``estimate``; None if unsound.
 
     ``BOUNDS`` and an approximate likelihood bound its time; the chosen orders get an exact one.
+
+    Raises:
+        OverBudgetError: the clock ran out.
     """
     from statsforecast.arima import auto_arima_f
 
@@ -95,7 +106,7 @@ def search(y: Float, x: Float, season: int, scale: float) -> Fitted | None:
     varied = _independent(x[np.isfinite(filled)])
     try:
         found = auto_arima_f(  # type: ignore[no-untyped-call]
-            filled,
+            watched(filled, clock),
             xreg=x[:, varied] if varied else None,
             period=season,
             approximation=True,
@@ -151,12 +162,10 @@ def _sound(fitted: Fitted, y: Float, x: Float) -> bool:
         return False
     space = _space(y / fitted.scale, x, fitted.season, fitted.orders)
     try:
-        errors = space.filter(fitted.parameters, return_ssm=True).forecasts_error[0, fitted.season :]
+        errors = space.filter(fitted.parameters, return_ssm=True).forecasts_error[0]
     except np.linalg.LinAlgError:
         return False
-    naive = (y[fitted.season :] - y[: -fitted.season]) / fitted.scale
-    both = np.isfinite(y[fitted.season :]) & np.isfinite(naive)
-    return bool(both.any() and np.mean(errors[both] ** 2) <= 4 * np.mean(naive[both] ** 2))
+    return keeps_up(errors, y / fitted.scale, fitted.season)
 
 
 def _independent(x: Float) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from daycast.config import Config, Recurrent
+from daycast.config import Config, LightGbm, Recurrent
 from daycast.core import content
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
@@ -25,7 +25,8 @@ def _data(config: Config, data: DataRef) -> list[object]:
 
 def _basis(config: Config, data: DataRef, name: str) -> list[object]:
     model = config.model[name]
-    trained = [config.trainer, config.seed] if isinstance(model, Recurrent) else []
+    trained = [config.seed] if isinstance(model, (Recurrent, LightGbm)) else []
+    trained += [config.trainer] if isinstance(model, Recurrent) else []
     return [content.code(*MAKING), *_data(config, data), model, *trained]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from daycast.adapters import registry, tracking
-from daycast.config import Config, Recurrent
+from daycast.config import Config
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
@@ -21,6 +21,7 @@ from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, Tune
 REGISTERED = {"daycast.registered": "1"}  # of a run whose winner has a version
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
+LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 
 
@@ -75,7 +76,7 @@ def _version(
         code=CODE,
         files={"forecaster": model, "serving": told},
         example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
-        libraries=("torch",) if isinstance(config.model[tuned.model], Recurrent) else (),
+        libraries=LIBRARIES.get(config.model[tuned.model].family, ()),
         summary=summary,
     )
     children = {c.tags["daycast.model"]: c.run_id for c in tracking.children(tracker(settings), run.run_id)}

@@ -1,0 +1,66 @@
+"""Sections of the profile, and of the families that learn deviations from it by rows of a table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from daycast.config.family import Family
+from daycast.config.section import Section
+from daycast.config.transforms import Scale
+from daycast.core.signals import Recipe
+
+
+class Profile(Section):
+    """The usual level of each class of day; a model with a profile learns deviations from it (``core.signals``)."""
+
+    by: tuple[str, ...] = Field(description="known categorical columns whose combinations are the classes of days")
+    window: int = Field(ge=1, description="last normal timestamps of a class, those without an event, that make it")
+    statistic: Literal["median", "mean"] = Field(description="of these timestamps")
+    analogs: int = Field(
+        ge=0, le=20, description="earlier years looked up for each timestamp: the same day of an event, or of the year"
+    )
+    year: int = Field(ge=1, description="timestamps in a year that keep the weekday, such as 364 for days")
+    means: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="timestamps of the means of the newest deviations, less their analogs, that a model is given"
+    )
+    growth: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="timestamps of the means of the newest values, less those a year before, that a model is given"
+    )
+
+    def recipe(self) -> Recipe:
+        """As ``core.signals`` takes it."""
+        return Recipe(**self.model_dump())
+
+
+class _Tabular(Family):
+    inputs: Literal["joint", "each"] = Field(
+        description="joint: a learner per series, given the signals of all; each: one for all series, given its own"
+    )
+    transforms: tuple[Scale, ...] = Field(description="applied in this order to y, inverted in the other")
+    profile: Profile = Field(description="what the model learns deviations from")
+    lags: int = Field(ge=0, le=400, description="innovations of the last timestamps that the model is given")
+    max_rows: int = Field(ge=1, description="rows learned from at most, per learner; more are thinned out evenly")
+    train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
+
+
+class LightGbm(_Tabular):
+    """Gradient-boosted trees by LightGBM on signals and calendar."""
+
+    family: Literal["lightgbm"] = Field(description="kind of model")
+    loss: Literal["mae", "mse", "huber"] = Field(description="training loss, in transformed units")
+    rounds: int = Field(ge=1, description="trees per learner")
+    learning_rate: float = Field(gt=0, le=1, description="share of each tree that is kept")
+    leaves: int = Field(ge=2, description="most leaves of a tree")
+    min_leaf: int = Field(ge=1, description="fewest rows in a leaf")
+    feature_share: float = Field(gt=0, le=1, description="share of the features drawn for each tree")
+    row_share: float = Field(gt=0, le=1, description="share of the rows drawn for each tree")
+    bags: int = Field(ge=1, le=100, description="seeds averaged")
+
+
+class Linear(_Tabular):
+    """Ridge regression on signals and calendar, one for each step ahead."""
+
+    family: Literal["linear"] = Field(description="kind of model")
+    penalty: float = Field(ge=0, description="weight of the squared coefficients, per row, features scaled to 1")
