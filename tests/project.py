@@ -39,6 +39,12 @@ n_folds: 2
 fold_targets: 28
 series: null
 metric: mase
+intervals:
+  method: adaptive
+  scale: additive
+  levels: [0.025, 0.1, 0.5, 0.9, 0.975]
+  rate: 0.005
+  window: 365
 """
 TRAINER = {"name": "tiny", "max_epochs": 2, "patience": 2, "validation_steps": 30}
 TUNING = {"name": "tiny", "n_trials": 2, "n_startup_trials": 1, "warmup_epochs": 1, "seeds": 2}

@@ -29,6 +29,9 @@ def rows(ids: tuple[str, ...] = ("bus", "rail"), every: int = 1) -> pd.DataFrame
     return made.assign(**{"q0.1": made["y_hat"] * 0.95, "q0.9": made["y_hat"] * 1.05})
 
 
+COVERED = pd.DataFrame(
+    {"step": range(1, 8), "coverage_80": [0.7, 0.82] * 3 + [0.9], "coverage_95": [0.95] * 6 + [np.nan]}
+)
 BOARD = pd.DataFrame({"model": ["gru", "naive"], "mae": [18_250.0, 126_444.0]})
 
 DRAWINGS: dict[str, Callable[[Path], Path]] = {
@@ -39,6 +42,8 @@ DRAWINGS: dict[str, Callable[[Path], Path]] = {
     "curves": lambda f: report.curves({"train_loss": [0.5, 0.2], "val_loss": [0.6, 0.3]}, "gru: training", f),
     "tuning_history": lambda f: report.tuning_history([(0, 0.7), (1, None), (2, 0.6)], "mase", "gru: search", f),
     "importances": lambda f: report.importances({"learning_rate": 0.7, "hidden": 0.3}, "gru: search", f),
+    "coverage": lambda f: report.coverage(COVERED, "gru, backtest p1: coverage", f),
+    "coverage_of_one_step": lambda f: report.coverage(COVERED.iloc[:1], "gru, backtest p1: coverage", f),
     "leaderboard": lambda f: report.leaderboard(BOARD, "mae", "gru", "cta, backtest p1", f),
     "next_horizon": lambda f: report.next_horizon(
         rows()[lambda r: r["step"] == 1].iloc[:50], rows()[lambda r: r["step"] == 1], "cta: 14 steps", "rides", f

@@ -59,3 +59,17 @@ def test_of_many_series_the_first_are_shown_and_the_way_to_the_rest(
     assert "s4" not in shown
     assert "without a band" in shown
     assert "[" not in shown.splitlines()[5]
+
+
+def test_a_leaderboard_tells_how_intervals_did_and_fits_in_a_hundred_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = {"mae": 1_255_845.1, "rmse": 1_289_724.2, "mape": 0.452, "mase": 17.294, "crps": 1_055_845.3}
+    covered = {"coverage_80": 0.794, "coverage_95": 0.951, "width_80": 3_000_000.0, "width_95": 5_000_000.0}
+    line = {"rank": 12, "model": "seasonal_naive_364", "n_rows": 1234, **figures, **covered, "skill": -19.339}
+    summary.show_board(pd.DataFrame([line]), "Leaderboard: cta, out of sample, raw units")
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "Leaderboard: cta, out of sample, raw units, 1,234 rows each"
+    assert all(name in shown[2] for name in ("in 80 %", "in 95 %", "crps", "skill"))
+    assert all(value in shown[4] for value in ("0.794", "0.951", "1,055,845", "-19.339", "seasonal_naive_364"))
+    assert 90 < max(len(text) for text in shown) <= 100

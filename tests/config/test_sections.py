@@ -138,6 +138,32 @@ def test_a_fault_deep_inside_has_the_path_that_yaml_has(root: Path, override: st
 
 
 @pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("levels=[0.1,0.9]", "must hold 0.1, 0.5 and 0.9"),
+        ("levels=[0.9,0.5,0.1]", "must ascend"),
+        ("levels=[0.1,0.5,0.5,0.9]", "must ascend"),
+        ("levels=[0.0,0.1,0.5,0.9,1.0]", "must lie in (0, 1)"),
+        ("levels=[0.00001,0.1,0.5,0.9,0.99999]", "with four decimals at most"),
+        ("levels=[0.05,0.1,0.5,0.9]", "there is no other end to [0.05]"),
+        ("window=38", "below the 39 residuals"),
+        ("rate=1.0", "Input should be less than 1"),
+        ("method=magic", "Input should be 'adaptive' or 'split'"),
+    ],
+)
+def test_intervals_that_nobody_could_draw_or_fill_are_refused(root: Path, override: str, told: str) -> None:
+    (line,) = faults(root, f"backtest.intervals.{override}")
+    assert line.startswith("backtest.intervals")
+    assert told in line
+
+
+def test_more_intervals_can_be_asked_for(root: Path) -> None:
+    levels = "[0.025,0.05,0.1,0.25,0.5,0.75,0.9,0.95,0.975]"
+    made = compose(root, [f"backtest.intervals.levels={levels}", "backtest.intervals.window=39"])
+    assert len(made.backtest.intervals.levels) == 9
+
+
+@pytest.mark.parametrize(
     "override",
     [
         "dataset=[sample,cta]",

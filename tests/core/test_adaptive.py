@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core.adaptive import Pace, adaptive
+from daycast.core.adaptive import Pace, adapted_offsets, adaptive
 from daycast.core.conformal import LEVELS, SHARE, offsets
 from daycast.core.forecast import band
 from daycast.errors import ModelError
@@ -118,6 +118,36 @@ def test_the_first_forecasts_of_a_rolling_window_are_those_of_split_conformal():
     known = calibration[calibration["ds"] <= first["cutoff"].iloc[0]]
     expected = band(first, offsets(known))
     pd.testing.assert_frame_equal(adaptive(first, calibration, pace=Pace(rate=0.0)), expected)
+
+
+@pytest.mark.parametrize("scale", ["additive", "relative"])
+@pytest.mark.parametrize("late", [0, 5], ids=["all has come", "the last five days are missing"])
+def test_a_live_origin_behind_the_rows_has_the_bands_that_the_adapted_offsets_give_it(scale, late):
+    rows = walk(130, names=("a", "b"), steps=(1, 2, 7))
+    rows["y_hat"] += np.where(rows["ds"].dt.dayofweek >= 5, -60.0, 0.0)
+    rows.loc[rows["cutoff"] > START + 90 * DAY, "y"] += 3.0
+    rows.loc[::11, "y"] = np.nan
+    rows.loc[rows["ds"] > rows["ds"].max() - late * DAY, "y"] = np.nan
+    calibration, test = halves(rows)
+    now = rows.loc[rows["y"].notna(), "ds"].max()
+    live = rows[rows["cutoff"] == rows["cutoff"].max()].assign(cutoff=now, y_hat=[40.0, 7.0, -3.0] * 2, y=np.nan)
+    live["ds"] = now + live["step"] * DAY
+    given = {"scale": scale, "pace": Pace(0.03, 45)}
+    walked = adaptive(pd.concat([test, live]), calibration, **given, floor=1.0).iloc[len(test) :]
+    made = adapted_offsets(test, calibration, **given)
+    pd.testing.assert_frame_equal(band(live, made, floor=1.0), walked, check_exact=True)
+    assert list(made.index) == [(name, step) for name in "ab" for step in (1, 2, 7)]
+    issued = band(test, offsets(calibration, scale=scale), floor=1.0).iloc[:6]
+    assert not np.isclose(issued["q0.9"] - issued["y_hat"], made["q0.9"]).any()  # they have moved on
+
+
+def test_adapted_offsets_are_missing_for_a_series_that_has_too_few_residuals_and_are_there_for_one_that_left():
+    rows = walk(70, names=("a", "b", "c"))
+    rows.loc[rows["unique_id"] == "b", "y"] = np.nan
+    calibration, test = halves(rows)
+    made = adapted_offsets(test[test["unique_id"] != "c"], calibration)
+    assert made.isna().all(axis=1).groupby("unique_id").mean().to_dict() == {"a": 0.0, "b": 1.0, "c": 0.0}
+    assert list(made.columns) == NAMES
 
 
 def test_coverage_recovers_after_a_break_that_split_conformal_never_gets_over():

@@ -15,14 +15,16 @@ from tests.project import MODELS, Project
 
 from daycast.adapters import registry, tracking
 from daycast.core import conformal, metrics
+from daycast.core.forecast import band
 from daycast.core.lineage import Lineage
-from daycast.steps import compare, keys
-from daycast.steps.reference import Outcome
+from daycast.steps import compare, intervals, keys, record, tune
+from daycast.steps.reference import BacktestRef, Outcome
 
 pytestmark = pytest.mark.xdist_group("flows")
 
 Trained = tuple[Project, Outcome]
 KEPT = ("transform", "window", "tune", "fit", "backtest")
+LEVELS = ("q0.025", "q0.1", "q0.5", "q0.9", "q0.975")
 LINEAGE = ("data_version", "git_commit", "config_hash", "run_id")
 
 
@@ -59,6 +61,27 @@ def test_a_run_ends_with_a_champion_and_its_forecast(project: Project, outcome: 
     assert champion.tags["daycast.model"] == outcome.champion.model == outcome.board.winner
 
 
+def test_the_champion_s_intervals_are_those_that_its_backtest_would_have_issued_next(
+    project: Project, outcome: Outcome
+) -> None:
+    assert outcome.forecast is not None
+    config, name = project.config(), outcome.forecast.champion.model
+    tested = BacktestRef(model=name, key=keys.backtest(config, project.data, name))
+    rows = compare.rows(project.settings, tested)
+    (tuned,) = [t for t in outcome.tuned if t.model == name]
+    calibration = tune.calibration(project.settings, tuned)
+    made = pd.read_csv(outcome.forecast.rows, parse_dates=["cutoff", "ds"])
+    assert made["cutoff"].unique().tolist() == [rows["ds"].max()]  # all that the backtest has seen
+    bare = made[["unique_id", "cutoff", "ds", "step", "y_hat"]].assign(y=float("nan"))
+    seen = rows[[*bare.columns]]
+    expected = intervals.issued(config, pd.concat([seen, bare]), calibration).iloc[len(seen) :]
+    pd.testing.assert_frame_equal(
+        made.drop(columns=["unique_id", "ds", "cutoff"]), expected[["step", "y_hat", *LEVELS]]
+    )
+    fixed = band(bare, conformal.offsets(calibration), config.dataset.floor)
+    assert (made["q0.9"] - fixed["q0.9"]).abs().max() > 1e-3 * made["y_hat"].mean()
+
+
 def test_every_model_is_on_the_leaderboard_at_the_same_rows(project: Project, outcome: Outcome) -> None:
     board, decision = compare.read(project.settings, outcome.board)
     assert sorted(board["model"]) == sorted(MODELS)
@@ -88,7 +111,7 @@ def test_metrics_have_the_same_names_in_every_model(project: Project, outcome: O
     names = {c.name: {m for m in c.metrics if not m.startswith(("train_loss", "val_loss"))} for c in children}
     wanted = {*metrics.METRICS, "validation_mase", "relative_width_80", "relative_width_95"}
     wanted |= {f"pinball_{level:g}" for level in conformal.LEVELS}
-    wanted |= {"mae_by_step", "mase_by_step", "rail.mae", "rail.mase", "bus.mae", "bus.mase"}
+    wanted |= {f"{name}_by_step" for name in record.BY_STEP} | {"rail.mae", "rail.mase", "bus.mae", "bus.mase"}
     assert names == dict.fromkeys(MODELS, wanted)
     parent = tracking.find(project.tracking, outcome.run.run_id)
     best = next(c for c in children if c.name == outcome.board.winner)
@@ -106,6 +129,9 @@ def test_curves_are_logged_by_epoch_and_errors_by_horizon_step(client: MlflowCli
     assert sorted(steps) == [1, 2, 3, 4, 5, 6, 7]
     overall = client.get_run(where["seasonal_naive"]).data.metrics["mase"]
     assert sum(steps.values()) / 7 == pytest.approx(overall)  # as many origins at each step
+    covered = client.get_metric_history(where["seasonal_naive"], "coverage_80_by_step")
+    assert [m.step for m in covered] == [1, 2, 3, 4, 5, 6, 7]
+    assert {round(m.value * 10, 6) % 1 for m in covered} == {0.0}  # of two series of five origins
     for member in (1, 2):
         for curve in ("train_loss", "val_loss"):
             assert [m.step for m in client.get_metric_history(where["gru"], f"{curve}_{member}")] == [1, 2]
@@ -135,7 +161,8 @@ def test_a_models_run_holds_its_pictures_scores_weights_and_the_state_of_its_tra
     children = {c.name: c.run_id for c in tracking.children(project.tracking, outcome.run.run_id)}
     every = {"model/config.json", "model/weights.safetensors"}
     every |= {f"scores_by_{by}.{kind}" for by in ("series", "step") for kind in ("csv", "json")}
-    every |= {"plots/forecast_against_actual.png", "plots/residual_autocorrelation.png"}
+    every |= {"plots/coverage_by_step.png", "plots/forecast_against_actual.png"}
+    every |= {"plots/residual_autocorrelation.png"}
     assert artifacts(client, children["naive"]) == every
     searched = {"plots/training_curves.png", "plots/tuning_history.png", "transform.json"}
     assert artifacts(client, children["gru"]) == every | searched
@@ -227,7 +254,9 @@ def test_results_that_were_deleted_are_made_again_and_only_those(project: Projec
     config, data = project.config(), project.data
     fitted = project.settings.cache("fit", keys.fit(config, data, "sarima"))
     tuned = project.settings.cache("tune", keys.tune(config, data, "gru"))
-    files = [fitted / "model/weights.safetensors", tuned / "offsets.parquet", tuned / "trials.json"]
+    (best, *_) = sorted(json.loads((tuned / "trials.json").read_text()), key=lambda t: t["value"] or float("inf"))
+    rows = tuned / f"trial-{best['number']}.parquet"
+    files = [fitted / "model/weights.safetensors", rows, tuned / "trials.json"]
     before = [file.read_bytes() for file in files]
     shutil.rmtree(fitted)
     shutil.rmtree(tuned)

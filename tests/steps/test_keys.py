@@ -52,6 +52,8 @@ def test_every_step_and_model_has_a_key_of_its_own(root: Path) -> None:
         ("backtest.metric=mae", ["gru", "sarima", "seasonal_naive"], ("tune", "fit", "backtest")),
         ("backtest.horizon=7", ["gru", "sarima", "seasonal_naive"], STEPS),
         ("backtest.fold_targets=91", ["gru", "sarima", "seasonal_naive"], STEPS),
+        ("backtest.intervals.rate=0.01", ["gru", "sarima", "seasonal_naive"], ("backtest",)),
+        ("backtest.intervals.method=split", ["gru", "sarima", "seasonal_naive"], ("backtest",)),
         ("promotion.margin=0.5", [], ()),
         ("runner.workers=1", [], ()),
         ("tuning.name=other", [], ()),
@@ -61,6 +63,12 @@ def test_an_override_changes_the_keys_of_what_depends_on_it_alone(
     root: Path, override: str, models: list[str], steps: tuple[str, ...]
 ) -> None:
     assert changed(root, override) == all_of(*models, steps=steps)
+
+
+@pytest.mark.parametrize("override", ["backtest.intervals.rate=0.5", "backtest.intervals.window=99"])
+def test_what_only_adaptive_intervals_follow_changes_no_key_of_split_ones(root: Path, override: str) -> None:
+    split = "backtest.intervals.method=split"
+    assert every(compose(root, [MODELS, split])) == every(compose(root, [MODELS, split, override]))
 
 
 def test_another_data_version_changes_every_key(root: Path) -> None:

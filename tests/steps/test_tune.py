@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.project import Project
 
-from daycast.core import windows
+from daycast.core import conformal, windows
 from daycast.errors import HistoryError, ModelError
 from daycast.steps import fit, progress, transform, tune, window
 from daycast.steps.data import table
@@ -87,11 +87,13 @@ def test_a_search_can_be_read_back_without_its_study(project: Project, folds: Fo
     assert sorted(trials[0].curve) == [0, 1, 2, 3]
 
 
-def test_bands_come_of_the_best_trial_s_residuals(project: Project, folds: FoldsRef) -> None:
+def test_intervals_are_calibrated_by_the_best_trial_s_rows(project: Project, folds: FoldsRef) -> None:
     found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
     best = min(tune.trials(project.settings, found), key=lambda t: t.value or np.inf)
     rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{best.number}.parquet")
-    offsets = tune.offsets(project.settings, found)
+    assert found.trial == best.number
+    pd.testing.assert_frame_equal(tune.calibration(project.settings, found), rows)
+    offsets = conformal.offsets(rows)
     assert list(offsets.index) == [(name, step) for name in ("bus", "rail") for step in range(1, 8)]
     assert list(offsets.columns) == ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
     # Eight residuals a step are too few, so each step takes those of all steps: the ceil(57 * 0.9)-th of 56.

@@ -21,7 +21,8 @@ from daycast.steps.record import tracker
 from daycast.steps.reference import ForecastRef, Outcome, VersionRef
 from daycast.steps.validate import Validated
 
-SHOWN = ("rank", "model", "n_rows", "mae", "rmse", "mape", "mase", "coverage_80", "skill")
+SHOWN = ("model", "mae", "mape", "mase", "crps", "coverage_80", "coverage_95", "skill")
+BRIEF = {"coverage_80": "in 80 %", "coverage_95": "in 95 %"}  # so that the board fits in 100 columns
 KEPT = ("transform", "window", "tune", "fit", "backtest")
 COLUMNS = 4  # series that a forecast shows side by side
 
@@ -99,8 +100,12 @@ def board_of(settings: Settings, run_id: str) -> pd.DataFrame:
 
 
 def show_board(board: pd.DataFrame, title: str) -> None:
-    """The columns of a leaderboard that people compare by; ``--json`` and MLflow have all of them."""
-    console.table(board[[c for c in SHOWN if c in board]], title)
+    """The columns of a leaderboard that people compare by, best model first; ``--json`` and MLflow have all of them.
+
+    ``in 80 %`` is the share of what came that lay inside the 80 % interval.
+    """
+    shown = board[[c for c in SHOWN if c in board]].rename(columns=BRIEF)
+    console.table(shown, f"{title}, {board['n_rows'].max():,} rows each")
 
 
 def show(settings: Settings, outcome: Outcome) -> None:

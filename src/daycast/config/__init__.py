@@ -12,7 +12,7 @@ from daycast.config.dataset import Dataset
 if TYPE_CHECKING:
     from daycast.config.models import Blend, DayTypeNaive, Model, Naive, Recurrent, SeasonalNaive
     from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
-    from daycast.config.sections import Backtest, Config, Promotion, Runner, Trainer, Tuning
+    from daycast.config.sections import Backtest, Config, Intervals, Promotion, Runner, Trainer, Tuning
     from daycast.config.tabular import LightGbm, Linear
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Config",
     "Dataset",
     "DayTypeNaive",
+    "Intervals",
     "LightGbm",
     "Linear",
     "Model",
@@ -40,7 +41,7 @@ __all__ = [
     "dataset_only",
 ]
 
-_IN_SECTIONS = ("Backtest", "Config", "Promotion", "Runner", "Trainer", "Tuning")
+_IN_SECTIONS = ("Backtest", "Config", "Intervals", "Promotion", "Runner", "Trainer", "Tuning")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,10 +12,45 @@ from daycast.config.dataset import Dataset
 from daycast.config.models import DayTypeNaive, Model, Recurrent
 from daycast.config.per_series import Sarima
 from daycast.config.section import Section
+from daycast.core import conformal
 from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
 
 Metric = Literal["mae", "rmse", "mape", "smape", "mase"]
+
+
+class Intervals(Section):
+    """How wide forecasts are taken to be, from what the model missed by where no fit had seen the target."""
+
+    method: Literal["adaptive", "split"] = Field(
+        description="adaptive: follow errors as they come in, origin by origin; split: those of the validation folds"
+    )
+    scale: Literal["additive", "relative"] = Field(
+        description="residuals in units of y, or in shares of the forecast (errors that grow with the level)"
+    )
+    levels: tuple[float, ...] = Field(
+        description="quantile levels in (0, 1), ascending: 0.5, and pairs around it, 0.1 and 0.9 among them"
+    )
+    rate: float = Field(ge=0, lt=1, description="adaptive: what a miss moves a level by; 0: a rolling window alone")
+    window: int = Field(ge=1, description="adaptive: newest residuals (origins) per step that quantiles are taken of")
+
+    @model_validator(mode="after")
+    def _levels_that_make_intervals(self) -> Intervals:
+        told, faults = list(self.levels), []
+        if any(not 0 < level < 1 or level != round(level, 4) for level in told):
+            faults.append(f"levels {told} must lie in (0, 1), with four decimals at most")
+        if told != sorted(set(told)):
+            faults.append(f"levels {told} must ascend")
+        if not {0.1, 0.5, 0.9} <= set(told):
+            faults.append(f"levels {told} must hold 0.1, 0.5 and 0.9: tables and pictures show the 80 % interval")
+        lonely = [level for level in told if round(1 - level, 9) not in told]
+        if lonely:
+            faults.append(f"levels {told} must pair: there is no other end to {lonely}")
+        if not faults and self.window < (needed := conformal.enough(conformal.checked(told))[1]):
+            faults.append(f"window {self.window} is below the {needed} residuals that levels {told} need")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
 
 
 class Backtest(Section):
@@ -33,6 +68,7 @@ class Backtest(Section):
     fold_targets: int = Field(ge=1, description="timestamps in each validation fold")
     series: tuple[str, ...] | None = Field(description="series that are scored; null for all")
     metric: Metric = Field(description="what the leaderboard sorts by, lower is better")
+    intervals: Intervals = Field(description="the quantiles of forecasts, here and of the versions that come of it")
 
     @model_validator(mode="after")
     def _one_way_to_say_the_window(self) -> Backtest:

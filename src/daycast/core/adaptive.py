@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from daycast.core.conformal import LEVELS, Scale, checked, enough, least_size, ranks
-from daycast.core.forecast import units
+from daycast.core.forecast import LEAST, units
 from daycast.core.frame import Float
 from daycast.errors import ModelError
 
@@ -79,23 +79,73 @@ def adaptive(
         ModelError: a level is outside (0, 1) or given twice, the rate is not in [0, 1), the window is shorter than the
             levels need, or calibration does not end before ``rows`` begin.
     """
+    nominal, every = _ordered(rows, calibration, levels, pace)
+    unit = np.ones(len(every))
+    if scale == "relative":
+        unit = units(every["y_hat"], every["unique_id"].map(least_size(calibration).to_dict()))
+    moved = _offsets(every, unit, nominal, pace)
+    values = every[["y_hat"]].to_numpy(np.float64) + moved * unit[:, None]
+    values = (values if floor is None else np.maximum(values, floor))[len(calibration) :]
+    return rows.assign(**{f"q{level:g}": values[:, q] for q, level in enumerate(nominal)})
+
+
+def adapted_offsets(
+    rows: pd.DataFrame,
+    calibration: pd.DataFrame,
+    levels: Sequence[float] = LEVELS,
+    scale: Scale = "additive",
+    pace: Pace = Pace(),
+) -> pd.DataFrame:
+    """What ``core.forecast.band`` adds to forecasts made when all of ``rows`` has come: where ``adaptive`` has got to.
+
+    A new forecast gets by them the very quantiles that ``adaptive`` would give it behind these rows. They stand still
+    from there on: whoever goes on using them has split conformal bands, of newer residuals and other levels.
+
+    Args:
+        rows, calibration, levels, scale, pace: as of ``adaptive``. What counts as known ends with the last timestamp
+            that has an actual.
+
+    Returns:
+        As of ``core.conformal.offsets``, for every pair of series and step in either.
+
+    Raises:
+        ModelError: as ``adaptive``.
+    """
+    nominal, every = _ordered(rows, calibration, levels, pace)
+    pairs = every[["unique_id", "step"]].drop_duplicates().sort_values(["unique_id", "step"], ignore_index=True)
+    now = max(every["cutoff"].max(), every.loc[every["y"].notna(), "ds"].max())  # NaT is never the larger one
+    ahead = pairs.assign(cutoff=now, ds=max(now, every["ds"].max()) + pd.Timedelta(days=1), y_hat=np.nan, y=np.nan)
+    whole = pd.concat([every, ahead], ignore_index=True)
+    least = least_size(calibration) if scale == "relative" else None
+    unit = np.ones(len(whole)) if least is None else units(whole["y_hat"], whole["unique_id"].map(least.to_dict()))
+    made = pd.DataFrame(
+        _offsets(whole, unit, nominal, pace)[len(every) :],
+        index=pd.MultiIndex.from_frame(pairs),
+        columns=[f"q{level:g}" for level in nominal],
+    )
+    return made if least is None else made.assign(**{LEAST: least.reindex(made.index, level="unique_id")})
+
+
+def _ordered(
+    rows: pd.DataFrame, calibration: pd.DataFrame, levels: Sequence[float], pace: Pace
+) -> tuple[Float, pd.DataFrame]:
+    """The levels in ascending order, and all rows, those of calibration first. Raises ``ModelError``."""
     nominal = checked(levels)
     if not 0 <= pace.rate < 1 or pace.window < enough(nominal)[1]:
         raise ModelError(f"a rate in [0, 1) and a window of at least {enough(nominal)[1]}", f"{pace}", "correct them")
     if len(calibration) and len(rows) and calibration["cutoff"].max() >= rows["cutoff"].min():
         found = f"{calibration['cutoff'].max()} there, {rows['cutoff'].min()} here"
         raise ModelError("cutoffs of calibration before those of the rows", found, "calibrate on earlier folds")
-    every = pd.concat([calibration, rows], ignore_index=True)
-    unit = np.ones(len(every))
-    if scale == "relative":
-        unit = units(every["y_hat"], every["unique_id"].map(least_size(calibration).to_dict()))
-    every["residual"] = (every["y"] - every["y_hat"]) / unit
-    moved = np.full((len(every), len(nominal)), np.nan)
-    for at in every.groupby("unique_id").indices.values():
-        moved[at] = _series(every.iloc[at], nominal, pace)
-    values = every[["y_hat"]].to_numpy(np.float64) + moved * unit[:, None]
-    values = (values if floor is None else np.maximum(values, floor))[len(calibration) :]
-    return rows.assign(**{f"q{level:g}": values[:, q] for q, level in enumerate(nominal)})
+    return nominal, pd.concat([calibration, rows], ignore_index=True)
+
+
+def _offsets(rows: pd.DataFrame, unit: Float, nominal: Float, pace: Pace) -> Float:
+    """Offsets ``(R, Q)`` of all series' rows, in shares of ``unit``."""
+    rows = rows.assign(residual=(rows["y"] - rows["y_hat"]) / unit)
+    moved = np.full((len(rows), len(nominal)), np.nan)
+    for at in rows.groupby("unique_id").indices.values():
+        moved[at] = _series(rows.iloc[at], nominal, pace)
+    return moved
 
 
 def _series(rows: pd.DataFrame, nominal: Float, pace: Pace) -> Float:

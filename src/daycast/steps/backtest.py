@@ -7,29 +7,30 @@ from pathlib import Path
 from daycast import models
 from daycast.config import Config
 from daycast.core import backtest as core
-from daycast.core import forecast
 from daycast.settings import Settings
-from daycast.steps import keys
+from daycast.steps import intervals, keys
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL
 from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, TunedRef
 from daycast.steps.transform import kept
-from daycast.steps.tune import offsets
+from daycast.steps.tune import calibration
 
-ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, quantiles, y; raw units
+ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, y, quantiles; raw units
 
 
 def backtest(
     settings: Settings, config: Config, data: DataRef, folds: FoldsRef, fitted: FittedRef, tuned: TunedRef
 ) -> BacktestRef:
-    """Rolling-origin forecasts with bands, without refitting; leaves ``rows.parquet``."""
+    """Rolling-origin forecasts, without refitting, each with the intervals it would have been issued with.
+
+    Leaves ``rows.parquet``.
+    """
     whole = table(settings, config, data)
 
     def make(into: Path) -> None:
         forecaster = models.load(settings.cache("fit", fitted.key) / MODEL)
-        made = core.forecasts(forecaster, whole, folds.test.fold())
-        made = forecast.band(made, offsets(settings, tuned), config.dataset.floor)
-        core.with_actuals(made, whole).to_parquet(into / ROWS)
+        made = core.with_actuals(core.forecasts(forecaster, whole, folds.test.fold()), whole)
+        intervals.issued(config, made, calibration(settings, tuned)).to_parquet(into / ROWS)
 
     key = keys.backtest(config, data, fitted.model)
     kept(settings.cache("backtest", key), make)

@@ -14,7 +14,8 @@ from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
 ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
-MAKING = (*ARRAYS, "models", "adapters/search.py", "steps/tune.py", "steps/fit.py", "steps/backtest.py")
+STEPS = ("steps/tune.py", "steps/fit.py", "steps/backtest.py", "steps/intervals.py")
+MAKING = (*ARRAYS, "models", "adapters/search.py", *STEPS)
 
 
 def _data(config: Config, data: DataRef) -> list[object]:
@@ -76,7 +77,9 @@ def fit(config: Config, data: DataRef, name: str) -> str:
 
 def backtest(config: Config, data: DataRef, name: str) -> str:
     """Key of a model's forecasts of the test fold."""
-    return content.key("backtest", fit(config, data, name))
+    chosen = config.backtest.intervals
+    unused = {"rate", "window"} if chosen.method == "split" else set()
+    return content.key("backtest", fit(config, data, name), chosen.model_dump(mode="json", exclude=unused))
 
 
 def compare(config: Config, data: DataRef) -> str:

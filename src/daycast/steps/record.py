@@ -24,6 +24,7 @@ from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, F
 from daycast.steps.transform import state_file
 
 COMPARED = {"daycast.compared": "1"}  # of a run that has a leaderboard
+BY_STEP = ("mae", "mase", "crps", "coverage_80", "width_80", "coverage_95", "width_95")  # as curves; the table has all
 FEW = 5  # series up to which each has metrics of its own; more are a table
 
 
@@ -82,8 +83,11 @@ def record_model(
     chosen = config.backtest.series
     scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
     scores = metrics.score(scored, compare.scales(settings, config, data, folds))
+    steps = scores.by_step
     fitting = json.loads((settings.cache("fit", fitted.key) / fit.REPORT).read_text())
     pictures = _pictures(settings, config, tuned, scored, figures)
+    title, file = f"{name}, backtest {config.backtest.name}: coverage", figures / "coverage_by_step.png"
+    pictures[f"plots/{file.name}"] = report.coverage(steps, title, file)
     if fitting["curves"]:
         file = figures / "training_curves.png"
         pictures[f"plots/{file.name}"] = report.curves(fitting["curves"], f"{name}: training", file)
@@ -101,9 +105,9 @@ def record_model(
             params=config.model[name].model_dump(mode="json", exclude={"search"}) | tuned.parameters | fitting["facts"],
             metrics=values,
             curves=fitting["curves"],
-            by_step={m: dict(zip(scores.by_step["step"], scores.by_step[m], strict=True)) for m in ("mae", "mase")},
+            by_step={m: dict(zip(steps["step"], steps[m], strict=True)) for m in BY_STEP if m in steps},
             artifacts=artifacts,
-            tables={"scores_by_series": scores.by_series, "scores_by_step": scores.by_step},
+            tables={"scores_by_series": scores.by_series, "scores_by_step": steps},
         ),
     )
     if tuned.study is not None:

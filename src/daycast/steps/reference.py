@@ -92,12 +92,14 @@ class TunedRef(Reference):
 
     Attributes:
         study: name of the study in Optuna's storage, or ``None`` where nothing was searched.
+        trial: number of the chosen one, from 0.
         value: mean over the validation folds of the backtest's metric.
     """
 
     model: str
     key: str
     study: str | None
+    trial: int
     parameters: dict[str, Any]
     value: float
     n_trials: int

@@ -13,10 +13,10 @@ from daycast.config import Config
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps import compare, fit, keys, serving, tune
+from daycast.steps import compare, fit, intervals, keys, serving, tune
 from daycast.steps.data import frame, table
 from daycast.steps.record import tracker
-from daycast.steps.reference import BoardRef, DataRef, RunRef, TunedRef, VersionRef
+from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, TunedRef, VersionRef
 
 REGISTERED = {"daycast.registered": "1"}  # of a run whose winner has a version
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
@@ -61,12 +61,14 @@ def _summary(config: Config, ranked: pd.DataFrame, name: str) -> str:
 def _version(
     settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, summary: str
 ) -> VersionRef:
-    key, horizon = keys.fit(config, data, tuned.model), config.backtest.horizon
-    model, spec = settings.cache("fit", key) / fit.MODEL, config.dataset.spec()
+    tested = BacktestRef(model=tuned.model, key=keys.backtest(config, data, tuned.model))
+    model = settings.cache("fit", keys.fit(config, data, tuned.model)) / fit.MODEL
+    horizon, spec = config.backtest.horizon, config.dataset.spec()
+    offsets = intervals.offsets(config, compare.rows(settings, tested), tune.calibration(settings, tuned))
     panel = table(settings, config, data).panel
-    folder = settings.cache("register", key)
+    folder = settings.cache("register", tested.key)
     folder.mkdir(parents=True, exist_ok=True)
-    told = serving.write(folder / "serving.json", spec, panel.ids, tune.offsets(settings, tuned))
+    told = serving.write(folder / "serving.json", spec, panel.ids, offsets)
     served = serving.read(model, told)
     inputs = serving.inputs(frame(settings, data), spec, panel.cutoff, horizon)
     inputs = inputs[inputs["ds"] >= _example_start(panel, served.forecaster.min_history)].reset_index(drop=True)
@@ -91,7 +93,7 @@ def _version(
         "daycast.backtest": config.backtest.name,
     }
     name = registry.model_name(data.dataset)
-    made = registry.register(settings.tracking_uri, name, children[tuned.model], key, candidate, tags)
+    made = registry.register(settings.tracking_uri, name, children[tuned.model], tested.key, candidate, tags)
     return VersionRef(name=name, version=made.number, model=tuned.model)
 
 

@@ -1,7 +1,7 @@
 """Choose a model's hyperparameters on the validation folds, and learn how wide its errors are there.
 
 Every model passes here: one without a search space is scored as it is configured. So all have a validation score, and
-raw-unit residuals of rows that no fit has seen, from which the bands of its forecasts are made.
+forecasts of rows that no fit has seen, with what came, by whose errors its intervals are calibrated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pandas as pd
 from daycast import models
 from daycast.adapters import search
 from daycast.config import Config, Model, Recurrent
-from daycast.core import backtest, conformal, metrics, split
+from daycast.core import backtest, metrics, split
 from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
 from daycast.errors import ModelError
@@ -30,13 +30,13 @@ from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
 from daycast.steps.window import load_windows
 
-OFFSETS, TRIALS, IMPORTANCES = "offsets.parquet", "trials.json", "importances.json"
+TRIALS, IMPORTANCES = "trials.json", "importances.json"
 
 
 def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TunedRef:
     """Search, or score as configured.
 
-    Leaves ``offsets.parquet`` (raw-unit residual quantiles by series and step), ``trials.json`` and
+    Leaves ``trial-<number>.parquet`` of finished trials (their rows of the validation folds), ``trials.json`` and
     ``importances.json``.
 
     Raises:
@@ -69,13 +69,13 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         made, shares = (best,), {}
     if not _rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
         scorer.trial(best.parameters, lambda *_: None, best.number)
-    conformal.offsets(pd.read_parquet(_rows_of(folder, best.number))).to_parquet(folder / OFFSETS)
     (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
     (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
     return TunedRef(
         model=name,
         key=key,
         study=study,
+        trial=best.number,
         parameters=best.parameters,
         value=float(best.value or 0.0),
         n_trials=sum(t.state != "failed" for t in made),
@@ -89,9 +89,9 @@ def trials(settings: Settings, tuned: TunedRef) -> list[search.TrialRecord]:
     return [search.TrialRecord(**{**t, "curve": {int(step): v for step, v in t["curve"].items()}}) for t in told]
 
 
-def offsets(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
-    """Raw-unit residual quantiles of the validation folds, indexed by (``unique_id``, ``step``)."""
-    return pd.read_parquet(settings.cache("tune", tuned.key) / OFFSETS)
+def calibration(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
+    """The chosen trial's rows of the validation folds: ``unique_id, cutoff, ds, step, y_hat, y``, raw units."""
+    return pd.read_parquet(_rows_of(settings.cache("tune", tuned.key), tuned.trial))
 
 
 def with_parameters(model: Model, parameters: Mapping[str, Any]) -> Model:

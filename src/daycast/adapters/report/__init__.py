@@ -1,0 +1,16 @@
+"""Pictures of results, as PNG files."""
+
+from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
+from daycast.adapters.report.scores import coverage, leaderboard, residual_autocorrelation
+from daycast.adapters.report.training import curves, importances, tuning_history
+
+__all__ = [
+    "coverage",
+    "curves",
+    "forecast_against_actual",
+    "importances",
+    "leaderboard",
+    "next_horizon",
+    "residual_autocorrelation",
+    "tuning_history",
+]
