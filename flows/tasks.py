@@ -51,7 +51,7 @@ HOUR = 3600.0
 
 
 @contextmanager
-def _shown(step: str, subject: str) -> Iterator[None]:
+def shown(step: str, subject: str) -> Iterator[None]:
     progress.emit(step, subject, 0, 0, "running")
     yield
     progress.emit(step, subject, 1, 1, "done")
@@ -92,27 +92,27 @@ RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [5, 30], "retry_
 
 @task(task_run_name="ingest {dataset}", timeout_seconds=HOUR, **RETRIED)
 def ingest(dataset: str, fetch: bool) -> str:
-    with _shown("ingest", dataset):
+    with shown("ingest", dataset):
         ingest_step.ingest(settings.load(), dataset, fetch=fetch)
     return dataset
 
 
 @task(task_run_name="validate {dataset}", timeout_seconds=HOUR)
 def validate(dataset: str, as_of: date | None = None) -> str:
-    with _shown("validate", dataset):
+    with shown("validate", dataset):
         validate_step.validate(settings.load(), dataset, as_of)
     return dataset
 
 
 @task(task_run_name="prepare {dataset}", timeout_seconds=HOUR)
 def prepare(dataset: str) -> DataRef:
-    with _shown("prepare", dataset):
+    with shown("prepare", dataset):
         return prepare_step.prepare(settings.load(), dataset)
 
 
 @task(task_run_name="split {data.dataset}", timeout_seconds=HOUR)
 def split(config: Config, data: DataRef) -> FoldsRef:
-    with _shown("split", data.dataset):
+    with shown("split", data.dataset):
         return split_step.split(settings.load(), config, data)
 
 
@@ -140,7 +140,7 @@ def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef)
     **kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
 )
 def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) -> TunedRef:
-    with _shown("tune", windows.model):
+    with shown("tune", windows.model):
         return tune_step.tune(settings.load(), config, data, folds, windows.model)
 
 
@@ -150,7 +150,7 @@ def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) ->
     **kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
 )
 def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
-    with _shown("fit", tuned.model):
+    with shown("fit", tuned.model):
         return fit_step.fit(settings.load(), config, data, folds, tuned)
 
 
@@ -160,13 +160,13 @@ def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> Fitt
     **kept("backtest", lambda given: keys.backtest(given["config"], given["data"], given["fitted"].model)),
 )
 def backtest(config: Config, data: DataRef, folds: FoldsRef, fitted: FittedRef, tuned: TunedRef) -> BacktestRef:
-    with _shown("backtest", fitted.model):
+    with shown("backtest", fitted.model):
         return backtest_step.backtest(settings.load(), config, data, folds, fitted, tuned)
 
 
 @task(task_run_name="compare {data.dataset}", timeout_seconds=HOUR)
 def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
-    with _shown("compare", data.dataset):
+    with shown("compare", data.dataset):
         return compare_step.compare(settings.load(), config, data, folds, tested)
 
 
@@ -200,7 +200,7 @@ def record_model(
     fitted: FittedRef,
     tested: BacktestRef,
 ) -> str:
-    with _shown("record", tuned.model):
+    with shown("record", tuned.model):
         return record_step.record_model(settings.load(), config, data, folds, run, (tuned, fitted, tested))
 
 
@@ -208,7 +208,7 @@ def record_model(
 def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, board: BoardRef) -> None:
     """Log the whole run, and show its leaderboard in Prefect with the way to it in MLflow."""
     here, name = settings.load(), data.dataset.replace("_", "-")
-    with _shown("record", data.dataset):
+    with shown("record", data.dataset):
         record_step.record_run(here, config, data, folds, run, board)
     table, decision = compare_step.read(here, board)
     create_table_artifact(
@@ -222,13 +222,13 @@ def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, boar
 
 @task(task_run_name="register {data.dataset}", timeout_seconds=HOUR, **RETRIED)
 def register(config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]) -> VersionRef:
-    with _shown("register", board.winner):
+    with shown("register", board.winner):
         return register_step.register(settings.load(), config, data, run, board, tuned)
 
 
 @task(task_run_name="promote {version.model}", timeout_seconds=HOUR, **RETRIED)
 def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
-    with _shown("promote", version.model):
+    with shown("promote", version.model):
         return promote_step.promote(settings.load(), dataset, run.run_id)
 
 
@@ -240,5 +240,5 @@ def require_champion(dataset: str) -> None:
 @task(task_run_name="forecast {data.dataset}", timeout_seconds=HOUR, **RETRIED)
 def forecast(data: DataRef, as_of: date | None = None, horizon: int | None = None) -> ForecastRef:
     here = settings.load()
-    with _shown("forecast", data.dataset):
+    with shown("forecast", data.dataset):
         return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon)

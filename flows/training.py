@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from daycast.steps.reference import Outcome
-from flows import tasks
+from flows import blending, tasks
 
 Last = Literal["tune", "backtest", "forecast"]
 
@@ -35,10 +35,10 @@ def training(overrides: list[str], fetch: bool = False, last: Last = "forecast")
         # Breadth first: a task that waits for another holds a worker, so all models enter a stage before the next.
         arrays = [tasks.transform.submit(*given, name) for name in config.model]
         windows = [tasks.window.submit(*given, a) for a in arrays]
-        tuned = [tasks.tune.submit(*given, w) for w in windows]
+        tuned = blending.tuned(*given, windows)
         if last == "tune":
             return Outcome(data=data, run=run, tuned=tuple(tasks.results(arrays, windows, tuned)))
-        fitted = [tasks.fit.submit(*given, t) for t in tuned]
+        fitted = blending.fitted(*given, tuned)
         tested = [tasks.backtest.submit(*given, f, t) for f, t in zip(fitted, tuned, strict=True)]
         logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
         board = tasks.compare(*given, tasks.results(arrays, windows, tuned, fitted, tested))

@@ -42,7 +42,8 @@ def refused(*overrides: str) -> ConfigError:
 
 @pytest.mark.parametrize(("group", "choice"), SHIPPED)
 def test_every_shipped_choice_composes(group: str, choice: str) -> None:
-    value = f"[seasonal_naive,{choice}]" if group == "model" else choice
+    members = yaml.safe_load((ROOT / f"conf/{group}/{choice}.yaml").read_text()).get(choice, {}).get("members", [])
+    value = f"[{','.join(['seasonal_naive', *members, choice])}]" if group == "model" else choice
     extra = ["model=[seasonal_naive]"] if group == "dataset" else []
     made = compose(ROOT, [f"{group}={value}", *extra])
     assert getattr(getattr(made, group), "name", choice) == choice or group == "model"

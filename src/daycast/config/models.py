@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -130,6 +131,16 @@ class Blend(Family):
 
     family: Literal["blend"] = Field(description="kind of model")
     members: tuple[str, ...] = Field(min_length=2, description="names of the models, which must be in the run as well")
+
+    def misfit(self, models: Mapping[str, Family]) -> str | None:
+        """What is wrong with the members among a run's models; ``None`` if nothing is."""
+        if len(set(self.members)) < len(self.members):
+            return f"expected each name once, found {list(self.members)}"
+        if inner := [name for name in self.members if isinstance(models.get(name), Blend)]:
+            return f"{inner} are blends themselves; name their members instead"
+        if missing := [name for name in self.members if name not in models]:
+            return f"{missing} are not in the run: name them too, as in model=[...,{','.join(self.members)}]"
+        return None
 
 
 Model = Annotated[

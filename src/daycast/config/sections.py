@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.dataset import Dataset
-from daycast.config.models import DayTypeNaive, Model, Recurrent
+from daycast.config.models import Blend, DayTypeNaive, Model, Recurrent
 from daycast.config.per_series import Sarima
 from daycast.config.section import Section
 from daycast.core import conformal
@@ -191,6 +191,8 @@ class Config(Section):
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
             suiting += [name] if len(faults) == before else []
+            if isinstance(model, Blend) and (misfit := model.misfit(self.model)):
+                faults.append(f"model.{name}.members: {misfit}")
             if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
                 faults.append(f"trainer.validation_steps: must exceed backtest.horizon for model.{name}")
         if 0 < len(suiting) < len(self.model):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daycast.core import blending
 from daycast.core.forecast import Arrays, FitReport, Forecaster, OnEpoch, Origin, predict
 from daycast.core.frame import Float, Panel
 from daycast.errors import ModelError
@@ -26,22 +27,34 @@ class Blend:
         """Its horizon is the context's: a member of a shorter one is iterated."""
         self.horizon, self.min_history = context.horizon, 1
         self._members: list[Forecaster] = []
-        self._weights: list[float] = []
+        self._weights: Float = np.zeros((0, self.horizon))  # (M, H)
 
-    def join(self, members: Sequence[Forecaster], weights: Sequence[float]) -> FitReport:
-        """Take fitted members from ``models.build`` and their weights, which sum to 1; one of weight 0 is left out."""
-        kept = [(member, float(weight)) for member, weight in zip(members, weights, strict=True) if weight > 0]
-        self._members, self._weights = [m for m, _ in kept], [w for _, w in kept]
+    def join(self, members: Sequence[Forecaster], weights: Float) -> FitReport:
+        """Take M fitted members from ``models.build`` and their weights ``(M, H)``, each step's summing to 1.
+
+        A member without weight at any step is left out.
+
+        Raises:
+            ModelError: the weights are not as many as members and steps.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        if weights.shape != (len(members), self.horizon):
+            raise ModelError(
+                f"weights of {len(members)} members at {self.horizon} steps", f"{weights.shape}", "weigh them anew"
+            )
+        kept = np.flatnonzero(weights.any(axis=1))
+        self._members, self._weights = [members[m] for m in kept], weights[kept]
         self.min_history = max(member.min_history for member in self._members)
         return FitReport(facts={"members": len(kept)})
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
-        """Refused: what a blend is made of is fitted apart.
+        """Fit each of the joined members anew, on windows of its own; weights stay as they are.
 
         Raises:
-            ModelError: always.
+            ModelError: nothing was joined.
         """
-        raise ModelError("fitted members", "a history to fit on", "fit the members and hand them to `join`")
+        self._check()
+        return FitReport(facts={"members": len([member.fit(history, None, on_epoch) for member in self._members])})
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Weighted mean of the members' forecasts, ``(O, N, H)`` in raw units.
@@ -51,26 +64,21 @@ class Blend:
         Raises:
             ModelError: nothing was joined.
         """
-        if not self._members:
-            raise ModelError("joined members", "none", "call join or restore first")
+        self._check()
         made = np.stack([predict(member, origins) for member in self._members])
-        weights = np.where(np.isfinite(made), np.asarray(self._weights)[:, None, None, None], 0.0)
-        total = weights.sum(axis=0)
-        mixed = (np.nan_to_num(made) * weights).sum(axis=0) / np.where(total > 0, total, 1.0)
-        return np.where(total > 0, mixed, np.nan)
+        return blending.mixed(made, self._weights[:, None, None, : made.shape[3]])
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Weights and the members' descriptions; their arrays under ``<number>.<name>``. Raises as ``predict``."""
         from daycast.models import describe
 
-        if not self._members:
-            raise ModelError("joined members", "none", "call join or restore first")
+        self._check()
         described, arrays = [], {}
         for i, member in enumerate(self._members):
             description, own = describe(member)
             described.append(description)
             arrays |= {f"{i}.{name}": array for name, array in own.items()}
-        return {"weights": self._weights, "members": described}, arrays
+        return {"weights": self._weights.tolist(), "members": described}, arrays
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave."""
@@ -82,3 +90,7 @@ class Blend:
             own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
             members.append(described(description, own))
         self.join(members, values["weights"])
+
+    def _check(self) -> None:
+        if not self._members:
+            raise ModelError("joined members", "none", "call join or restore first")

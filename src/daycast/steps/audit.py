@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from daycast import models
-from daycast.config import Config, Recurrent
+from daycast.config import Blend, Config, Recurrent
 from daycast.core import leakage as core
 from daycast.core.forecast import Forecaster
 from daycast.core.frame import Table
@@ -53,6 +54,10 @@ def _maker(config: Config, name: str) -> core.Make:
         around = models.BuildContext(around.horizon, around.season_length, around.seed, trainer)
 
     def make(_table: Table) -> Forecaster:
-        return models.build(model, around)
+        forecaster = models.build(model, around)
+        if isinstance(model, Blend):  # any weights prove the same
+            parts = [_maker(config, member)(_table) for member in model.members]
+            forecaster.join(parts, np.full((len(parts), around.horizon), 1 / len(parts)))
+        return forecaster
 
     return make

@@ -8,21 +8,13 @@ import pandas as pd
 
 from daycast.config import Config
 from daycast.core import compare as core
-from daycast.core import metrics, split
 from daycast.settings import Settings
-from daycast.steps import keys
+from daycast.steps import judge, keys
 from daycast.steps.backtest import ROWS
 from daycast.steps.data import table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FoldsRef
 
 BOARD, DECISION = "leaderboard.csv", "decision.json"
-
-
-def scales(settings: Settings, config: Config, data: DataRef, folds: FoldsRef) -> dict[str, float]:
-    """Series -> scale of its MASE, from what the final fit may see, in units of y."""
-    history = split.history(table(settings, config, data), folds.test.fold())
-    found = metrics.scales(history, config.dataset.season_length)
-    return dict(zip(history.ids, map(float, found), strict=True))
 
 
 def baselines(config: Config) -> set[str]:
@@ -39,7 +31,9 @@ def compare(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, 
     """The leaderboard and the decision on it; leaves ``leaderboard.csv`` and ``decision.json``."""
     naive, judged = baselines(config), config.backtest
     scored = {t.model: rows(settings, t) for t in tested}
-    board = core.leaderboard(scored, scales(settings, config, data, folds), judged.metric, judged.series, naive)
+    board = core.leaderboard(
+        scored, judge.scales(config, table(settings, config, data), folds.test), judged.metric, judged.series, naive
+    )
     decision = core.decide(board, naive, config.promotion.margin, judged.metric)
     key = keys.compare(config, data)
     folder = settings.cache("compare", key)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from daycast.config import Config, LightGbm, Recurrent
+from daycast.config import Blend, Config, LightGbm, Recurrent
 from daycast.core import content
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
 ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
-STEPS = ("steps/tune.py", "steps/fit.py", "steps/backtest.py", "steps/intervals.py")
+STEPS = ("steps/tune.py", "steps/judge.py", "steps/blend.py", "steps/fit.py", "steps/backtest.py", "steps/intervals.py")
 MAKING = (*ARRAYS, "models", "adapters/search.py", *STEPS)
 
 
@@ -66,13 +66,16 @@ def tune(config: Config, data: DataRef, name: str) -> str:
     searched = isinstance(model, Recurrent) and model.search and config.tuning.n_trials
     tuning = config.tuning.model_dump(mode="json", exclude={"name", "seeds"}) if searched else None
     folds = _folds(config, *FITTING, "step_size", "n_folds", "fold_targets", "series", "metric")
-    return content.key("tune", _basis(config, data, name), folds, tuning)
+    made_of = [tune(config, data, member) for member in model.members] if isinstance(model, Blend) else []
+    return content.key("tune", _basis(config, data, name), folds, tuning, made_of)
 
 
 def fit(config: Config, data: DataRef, name: str) -> str:
     """Key of a model's final fit."""
-    seeds = config.tuning.seeds if isinstance(config.model[name], Recurrent) else 1
-    return content.key("fit", tune(config, data, name), seeds)
+    model = config.model[name]
+    seeds = config.tuning.seeds if isinstance(model, Recurrent) else 1
+    made_of = [fit(config, data, member) for member in model.members] if isinstance(model, Blend) else []
+    return content.key("fit", tune(config, data, name), seeds, made_of)
 
 
 def backtest(config: Config, data: DataRef, name: str) -> str:

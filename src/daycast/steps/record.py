@@ -18,7 +18,7 @@ from daycast.config import Config, Recurrent, config_hash
 from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps import compare, fit, keys, tune
+from daycast.steps import compare, fit, judge, keys, tune
 from daycast.steps.data import frame, table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
@@ -80,9 +80,8 @@ def record_model(
     child = tracking.child(where, run.run_id, tested.key, name, tags, {})
     figures = settings.cache("record", keys.record(run, tested.key))
     rows = compare.rows(settings, tested)
-    chosen = config.backtest.series
-    scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
-    scores = metrics.score(scored, compare.scales(settings, config, data, folds))
+    scored = judge.scored(config, rows)
+    scores = metrics.score(scored, judge.scales(config, table(settings, config, data), folds.test))
     steps = scores.by_step
     fitting = json.loads((settings.cache("fit", fitted.key) / fit.REPORT).read_text())
     pictures = _pictures(settings, config, tuned, scored, figures)

@@ -13,7 +13,7 @@ from daycast.config import Config
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps import compare, fit, intervals, keys, serving, tune
+from daycast.steps import blend, compare, fit, intervals, keys, serving, tune
 from daycast.steps.data import frame, table
 from daycast.steps.record import tracker
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, TunedRef, VersionRef
@@ -76,7 +76,7 @@ def _version(
         code=CODE,
         files={"forecaster": model, "serving": told},
         example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
-        libraries=LIBRARIES.get(config.model[tuned.model].family, ()),
+        libraries=_libraries(config, tuned.model),
         summary=summary,
     )
     children = {c.tags["daycast.model"]: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
@@ -102,3 +102,9 @@ def _example_start(panel: Panel, min_history: int) -> pd.Timestamp:
     needed = min_history + EXAMPLE_SEASONS * panel.spec.season_length
     since_seen = int(np.isfinite(panel.y[:, ::-1]).argmax(axis=1).max())
     return panel.ds[max(0, len(panel.ds) - max(needed, since_seen + 1))]
+
+
+def _libraries(config: Config, name: str) -> tuple[str, ...]:
+    """Packages that a model's forecasts need, those of a blend's members among them."""
+    made_of = blend.members(config, name) or (name,)
+    return tuple(sorted({library for m in made_of for library in LIBRARIES.get(config.model[m].family, ())}))

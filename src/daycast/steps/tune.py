@@ -7,7 +7,6 @@ forecasts of rows that no fit has seen, with what came, by whose errors its inte
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,12 +18,11 @@ import pandas as pd
 from daycast import models
 from daycast.adapters import search
 from daycast.config import Config, Model, Recurrent
-from daycast.core import backtest, metrics, split
+from daycast.core import backtest, split
 from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
-from daycast.errors import ModelError
 from daycast.settings import Settings
-from daycast.steps import keys
+from daycast.steps import judge, keys
 from daycast.steps.data import table
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
@@ -67,7 +65,7 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         value = scorer.trial({}, lambda *_: None, 0)
         study, best = None, search.TrialRecord(0, "complete", {}, value)
         made, shares = (best,), {}
-    if not _rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
+    if not rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
         scorer.trial(best.parameters, lambda *_: None, best.number)
     (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
     (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
@@ -91,7 +89,12 @@ def trials(settings: Settings, tuned: TunedRef) -> list[search.TrialRecord]:
 
 def calibration(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
     """The chosen trial's rows of the validation folds: ``unique_id, cutoff, ds, step, y_hat, y``, raw units."""
-    return pd.read_parquet(_rows_of(settings.cache("tune", tuned.key), tuned.trial))
+    return pd.read_parquet(rows_of(settings.cache("tune", tuned.key), tuned.trial))
+
+
+def rows_of(folder: Path, number: int) -> Path:
+    """Where a trial's rows of the validation folds lie in a search's folder."""
+    return folder / f"trial-{number}.parquet"
 
 
 def with_parameters(model: Model, parameters: Mapping[str, Any]) -> Model:
@@ -106,10 +109,6 @@ def context(config: Config, seed: int) -> models.BuildContext:
 
 def _best(value: float | None) -> str:
     return "" if value is None else f", best {value:,.4g}"
-
-
-def _rows_of(folder: Path, number: int) -> Path:
-    return folder / f"trial-{number}.parquet"
 
 
 class _Scorer:
@@ -133,19 +132,8 @@ class _Scorer:
         for k, ref in enumerate(self.folds.validation):
             rows = self._fold(model, ref, self._on_epoch(report, k))
             made.append(rows)
-            history = split.history(self.table, ref.fold())
-            scales = metrics.scales(history, self.config.dataset.season_length)
-            chosen = self.config.backtest.series
-            scored = rows if chosen is None else rows[rows["unique_id"].isin(chosen)]
-            scores = metrics.score(scored, dict(zip(history.ids, scales, strict=True)))
-            values.append(scores.overall[metric := self.config.backtest.metric])
-            if not math.isfinite(values[-1]):
-                raise ModelError(
-                    f"a value of {metric} on {ref.name}",
-                    f"{values[-1]}: no series has a scale there, or none of its targets counts",
-                    "set backtest.metric to another one, such as mae, or move the folds",
-                )
-        target = _rows_of(self.folder, number)
+            values.append(judge.value(self.config, self.table, ref, rows))
+        target = rows_of(self.folder, number)
         part = target.with_suffix(f".{os.getpid()}.part")
         pd.concat(made).to_parquet(part)
         os.replace(part, target)  # a kill in between leaves no half file under the trial's name

@@ -1,0 +1,56 @@
+"""The stages of a run in which models that are made of others wait for those."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+from prefect import task
+from prefect.futures import PrefectFuture
+
+from daycast import settings
+from daycast.config import Config
+from daycast.steps import blend, keys
+from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef, WindowsRef
+from flows import tasks
+from flows.keeping import kept
+
+T = TypeVar("T")
+Futures: TypeAlias = list[PrefectFuture[T]]
+
+
+@task(
+    task_run_name="weigh {windows.model}",
+    timeout_seconds=tasks.HOUR,
+    **kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
+)
+def weigh(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef, members: list[TunedRef]) -> TunedRef:
+    with tasks.shown("tune", windows.model):
+        return blend.weigh(settings.load(), config, data, folds, windows.model, members)
+
+
+@task(
+    task_run_name="join {tuned.model}",
+    timeout_seconds=tasks.HOUR,
+    **kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
+)
+def join(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef, members: list[FittedRef]) -> FittedRef:
+    with tasks.shown("fit", tuned.model):
+        return blend.join(settings.load(), config, data, folds, tuned, members)
+
+
+def tuned(config: Config, data: DataRef, folds: FoldsRef, windows: Futures[WindowsRef]) -> Futures[TunedRef]:
+    """All models tuned, in the configuration's order; blends weighed when their members are."""
+    of, made = dict(zip(config.model, windows, strict=True)), {}
+    for name in blend.last(config):
+        given, members = (config, data, folds, of[name]), [made[m] for m in blend.members(config, name)]
+        made[name] = weigh.submit(*given, members) if members else tasks.tune.submit(*given)
+    return [made[name] for name in config.model]
+
+
+def fitted(config: Config, data: DataRef, folds: FoldsRef, searched: Futures[TunedRef]) -> Futures[FittedRef]:
+    """All models fitted, in the configuration's order; blends joined when their members are fitted."""
+    of, made = dict(zip(config.model, searched, strict=True)), {}
+    for name in blend.last(config):
+        given, members = (config, data, folds, of[name]), [made[m] for m in blend.members(config, name)]
+        made[name] = join.submit(*given, members) if members else tasks.fit.submit(*given)
+    return [made[name] for name in config.model]
