@@ -15,7 +15,8 @@ from daycast.core.transform import Scale
 from daycast.core.windows import windows
 from daycast.errors import ModelError
 from daycast.models import networks
-from daycast.models.module import LOSSES, Batches, train
+from daycast.models.emissions import LOSSES
+from daycast.models.module import Batches, train
 from daycast.models.networks import Shape, Sizes
 
 

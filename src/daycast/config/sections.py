@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.dataset import Dataset
-from daycast.config.models import DayTypeNaive, Model, Recurrent
+from daycast.config.models import DayTypeNaive, Model
 from daycast.config.per_series import Sarima
+from daycast.config.recurrent import Recurrent
 from daycast.config.section import Section
 from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
@@ -155,8 +156,9 @@ class Config(Section):
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
             suiting += [name] if len(faults) == before else []
-            if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
-                faults.append(f"trainer.validation_steps: must exceed backtest.horizon for model.{name}")
+            if isinstance(model, Recurrent) and self.trainer.validation_steps <= model.steps(self.backtest.horizon):
+                whose = "backtest.horizon for" if model.horizon is None else "the horizon of"
+                faults.append(f"trainer.validation_steps: must exceed {whose} model.{name}")
         if 0 < len(suiting) < len(self.model):
             faults.append(f"model: of those chosen, these suit the dataset: model=[{','.join(suiting)}]")
         if self.backtest.series and series:

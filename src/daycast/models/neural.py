@@ -21,7 +21,7 @@ from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.context import BuildContext
-from daycast.models.networks import Network, Sizes
+from daycast.models.networks import Network, Shape, Sizes
 from daycast.models.recipe import Recipe, Transforms
 
 CHUNK = 1024
@@ -40,7 +40,7 @@ class NeuralForecaster:
     def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
         self.config, self.context = config, context
         self.recipe = Recipe.of(config, context.horizon)
-        self.horizon, self.min_history = context.horizon, self.recipe.min_history
+        self.horizon, self.min_history = self.recipe.horizon, self.recipe.min_history
         self._network: Network | None = None
         self._transforms: Transforms
         self._sizes: Sizes
@@ -60,7 +60,8 @@ class NeuralForecaster:
             on_epoch: called after each epoch; what it raises ends the fit.
 
         Raises:
-            ModelError: the loss is not finite, or the windows are of another history or recipe.
+            ModelError: the loss is not finite, values are not positive where the loss is ``mape``, or the windows are
+                of another history or recipe.
             HistoryError: too little history for training and validation windows.
         """
         history = self.recipe.limited(history)
@@ -68,6 +69,8 @@ class NeuralForecaster:
         if windows is None:
             windows = transforms.windows(self.recipe, history)
         _check_windows(windows, self.recipe, history)
+        if self.config.loss == "mape":
+            _check_positive(windows)
         sizes = _sizes(windows)
         parts = windows.split(self.context.trainer.validation_steps)
         from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
@@ -139,9 +142,7 @@ class NeuralForecaster:
         self._network = network.eval()
 
     def _new_network(self, sizes: Sizes) -> Network:
-        c = self.config
-        shape = networks.Shape(c.cell, c.output, c.hidden, c.layers, c.dropout)
-        return networks.build(shape, sizes, self.context.seed)
+        return networks.build(Shape.of(self.config), sizes, self.context.seed)
 
     def _fitted(self) -> Network:
         if self._network is None:
@@ -183,4 +184,13 @@ def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
             f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
             f"{(len(windows.inputs), *found)}",
             "make them with prepare_windows of the same history",
+        )
+
+
+def _check_positive(windows: Windows) -> None:
+    if (least := np.nanmin(windows.z)) <= 0:
+        raise ModelError(
+            "values above 0 for model.loss: mape, as shares of 0 have no end",
+            f"a least one of {least:g} in transformed units",
+            "choose another loss, or leave out the series that reach 0",
         )

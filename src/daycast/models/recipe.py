@@ -46,10 +46,11 @@ class Recipe:
 
     @classmethod
     def of(cls, model: Recurrent, horizon: int) -> Recipe:
-        """The recipe of a configured network."""
+        """The recipe of a configured network, where the backtest's horizon is ``horizon``."""
         steps = tuple(transform.step(s.model_dump()) for s in model.transforms)
         made = None if model.profile is None else model.profile.recipe()
-        return cls(steps, model.lookback, horizon, model.inputs, model.train_steps, model.known, made, model.clip)
+        ahead = model.steps(horizon)
+        return cls(steps, model.lookback, ahead, model.inputs, model.train_steps, model.known, made, model.clip)
 
     @property
     def min_history(self) -> int:
