@@ -84,10 +84,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     model = config.Recurrent(
         family="recurrent", cell=args.cell, output=args.output, horizon=None, inputs="joint", lookback=args.lookback,
-        lead=0, front=None, hidden=args.hidden, layers=1, bidirectional=False, teacher_forcing=0.0, attention=None,
-        dropout=0.0, transforms=(), known=None, profile=None, clip=6.0, loss="huber", quantiles=(),
-        learning_rate=0.003, weight_decay=0.0, schedule="cosine", batch_size=args.batch_size, train_steps=None,
-        search={},
+        lead=0, embedding=0, front=None, hidden=args.hidden, layers=1, bidirectional=False, teacher_forcing=0.0,
+        attention=None, dropout=0.0, transforms=(), known=None, profile=None, clip=6.0, loss="huber", quantiles=(),
+        learning_rate=0.003, weight_decay=0.0, schedule="cosine", weights="best", batch_size=args.batch_size,
+        train_steps=None, search={},
     )  # fmt: skip
     trainer = config.Trainer(
         name="benchmark", accelerator="cpu", precision="32-true", max_epochs=args.epochs, patience=args.epochs,

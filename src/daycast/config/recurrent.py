@@ -72,6 +72,11 @@ class Recurrent(Family):
     lead: Literal[0, 1] = Field(
         description="known features beside each input step: 0 its own, 1 those of the step after it"
     )
+    embedding: int = Field(
+        ge=0,
+        le=64,
+        description="inputs each: size of a vector learned for each series; a new one gets their mean; 0: none",
+    )
     front: Front | None = Field(description="convolutions between the inputs and the recurrence; null for none")
     hidden: PerLayer[Units] = Field(description="units: of every layer, or a list with one per layer")
     layers: int = Field(ge=0, le=8, description="stacked recurrent layers; 0 with a dilated front: no recurrence")
@@ -102,6 +107,9 @@ class Recurrent(Family):
     weight_decay: float = Field(ge=0, description="AdamW weight decay")
     schedule: Literal["cosine", "constant"] = Field(
         description="step size by epoch: down from learning_rate to 0 along a cosine over max_epochs, or constant"
+    )
+    weights: Literal["best", "last"] = Field(
+        description="kept of the epoch of least validation loss, or of the last of all max_epochs, without patience"
     )
     batch_size: int = Field(ge=1, description="windows per training step")
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
@@ -136,6 +144,8 @@ class Recurrent(Family):
             faults.append("bidirectional: expected false, as there is no recurrence with layers 0")
         if isinstance(self.front, Conv) and self.front.kernel > self.lookback:
             faults.append(f"front.kernel: {self.front.kernel} steps do not fit into the lookback of {self.lookback}")
+        if self.embedding and self.inputs == "joint":
+            faults.append("embedding: expected 0 with inputs joint, where no sample is of one series")
         return faults
 
     def _output_faults(self) -> list[str]:

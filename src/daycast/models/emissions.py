@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -97,10 +98,13 @@ class Pinball:
 
     def _ordered(self, x: Tensor) -> Tensor:
         middle = self.levels.index(0.5)
-        median, steps = x[..., middle : middle + 1], functional.softplus(x)
-        above = median + steps[..., middle + 1 :].cumsum(-1)
-        below = median - steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
-        return torch.cat([below, median, above], dim=-1)
+        median, steps = x[..., middle], functional.softplus(x)
+        # Added up one by one: torch's cumulative sum is not deterministic on a GPU, and refused there.
+        above = list(accumulate(steps[..., middle + 1 :].unbind(-1)))
+        below = list(accumulate(steps[..., :middle].flip(-1).unbind(-1)))
+        return torch.stack(
+            [*(median - far for far in reversed(below)), median, *(median + far for far in above)], dim=-1
+        )
 
     def loss(self, x: Tensor, target: Tensor) -> Tensor:
         over = target[..., None] - self._ordered(x.float())

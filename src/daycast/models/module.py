@@ -29,7 +29,8 @@ from daycast.errors import ModelError
 from daycast.models.networks import Network
 
 Sample = tuple[Tensor, ...]
-"""A batch: past ``(B, L, C+F)``, future ``(B, H, F)``, static ``(B, S)``, target ``(B, H, K)`` or ``(B, L, H, K)``."""
+"""A batch: past ``(B, L, C+F)``, future ``(B, H, F)``, static ``(B, S)`` (with the series' number ``(B, S+1)``), target
+``(B, H, K)`` or ``(B, L, H, K)``."""
 
 CURVES = ("train_loss", "val_loss")
 
@@ -41,12 +42,20 @@ class Batches:
 
     Args:
         every_step: hand out the targets of every step of the lookback, not of the last alone.
+        numbered: end the static covariates with the number of the window's group.
     """
 
     def __init__(
-        self, windows: Windows, size: int, shuffle: torch.Generator | None = None, *, every_step: bool = False
+        self,
+        windows: Windows,
+        size: int,
+        shuffle: torch.Generator | None = None,
+        *,
+        every_step: bool = False,
+        numbered: bool = False,
     ) -> None:
-        self._windows, self._size, self._shuffle, self._every_step = windows, size, shuffle, every_step
+        self._windows, self._size, self._shuffle = windows, size, shuffle
+        self._every_step, self._numbered = every_step, numbered
 
     def __len__(self) -> int:
         return -(-len(self._windows) // self._size)
@@ -58,6 +67,9 @@ class Batches:
             batch = self._windows.batch(part)
             if self._every_step:
                 batch = batch._replace(target=stepwise.targets(self._windows, part))
+            if self._numbered:
+                number = self._windows.starts[part, :1].astype(np.float32)
+                batch = batch._replace(static=np.concatenate([batch.static, number], axis=1))
             yield tuple(torch.from_numpy(array) for array in batch)
 
 
@@ -130,10 +142,10 @@ class Curves(pl.Callback):
 
 @dataclass(frozen=True)
 class Trained:
-    """Curves ``train_loss`` and ``val_loss``, one value an epoch, and the best epoch, from 1."""
+    """Curves ``train_loss`` and ``val_loss``, one value an epoch, and the epoch whose weights are kept, from 1."""
 
     curves: dict[str, list[float]]
-    best_epoch: int
+    kept_epoch: int
 
 
 def train(
@@ -144,7 +156,10 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Train ``network`` in place on ``parts`` (training, validation); it ends with the best epoch's weights, on a CPU.
+    """Train ``network`` in place on ``parts`` (training, validation); it ends on a CPU.
+
+    It keeps the weights of the epoch of the least ``val_loss``, until which ``patience`` may end the training, or those
+    of the last of all epochs; see ``config.Recurrent.weights``.
 
     Fits in several threads at once don't disturb each other: no random number comes from a generator they share.
 
@@ -162,11 +177,14 @@ def train(
     module = Module(network, model, fused=trainer.precision == "32-true")
     curves = Curves(on_epoch)
     shuffle = torch.Generator().manual_seed(seed)
-    training = Batches(parts[0], model.batch_size, shuffle, every_step=model.output == "every_step")
-    validation = Batches(parts[1], max(model.batch_size, 512))
+    numbered, choose = model.embedding > 0, model.weights == "best"
+    training = Batches(parts[0], model.batch_size, shuffle, every_step=model.output == "every_step", numbered=numbered)
+    validation = Batches(parts[1], max(model.batch_size, 512), numbered=numbered)
     with tempfile.TemporaryDirectory(prefix="daycast-fit-") as folder:
-        best = ModelCheckpoint(Path(folder), monitor="val_loss", save_weights_only=True)
-        loop = _loop(trainer, [curves, best, EarlyStopping("val_loss", patience=trainer.patience)], folder)
+        # Without a loss to monitor, each epoch's weights replace those of the one before.
+        kept = ModelCheckpoint(Path(folder), monitor="val_loss" if choose else None, save_weights_only=True)
+        stop_early = [EarlyStopping("val_loss", patience=trainer.patience)] if choose else []
+        loop = _loop(trainer, [curves, kept, *stop_early], folder)
         try:
             loop.fit(module, training, validation)
         except (SystemExit, ValueError) as stop:
@@ -176,7 +194,7 @@ def train(
             if isinstance(stop, SIGTERMException):
                 raise SystemExit(128 + signal.SIGTERM) from stop
             raise
-        checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.cpu().load_state_dict(checkpoint["state_dict"])
     return Trained(curves.values, checkpoint["epoch"] + 1)
 

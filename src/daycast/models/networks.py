@@ -39,6 +39,7 @@ class Sizes:
         static: S, static covariates.
         targets: K, targets of one sample.
         horizon: H, steps ahead.
+        series: V, series with a learned vector each; 0 without an embedding.
     """
 
     channels: int
@@ -46,6 +47,7 @@ class Sizes:
     static: int
     targets: int
     horizon: int
+    series: int = 0
 
 
 class Network(nn.Module):
@@ -59,13 +61,17 @@ class Network(nn.Module):
     every earlier output, each to forecast the H steps after its own.
 
     For each target it gives P numbers, of which ``emission`` knows the meaning.
+
+    With an embedding, a learned vector of the sample's series stands beside the static covariates. The static input
+    then ends with the series' number below V; V itself is a series never trained on, which gets the mean of all.
     """
 
     def __init__(self, shape: Shape, sizes: Sizes, seed: int) -> None:
         super().__init__()
-        ahead = sizes.known + sizes.static
+        ahead = sizes.known + sizes.static + shape.embedding
         self.shape, self.sizes, self.noise = shape, sizes, Noise(seed)
         self.emission = emission(shape.loss, shape.quantiles)
+        self.vectors = nn.Parameter(torch.zeros(sizes.series, shape.embedding)) if shape.embedding else None
         self.front = front_end(shape.front, sizes.channels + ahead)
         self.encoder = Stack(self.front.filters if self.front else sizes.channels + ahead, shape, self.noise)
         width, numbers = self.encoder.width, sizes.targets * self.emission.numbers
@@ -83,7 +89,8 @@ class Network(nn.Module):
         self.out = nn.Linear(width, numbers)
 
     def forward(self, past: Tensor, future: Tensor, static: Tensor) -> Tensor:
-        """Point forecasts ``(B, H, K)`` from ``past (B, L, C+F)``, ``future (B, H, F)`` and ``static (B, S)``.
+        """Point forecasts ``(B, H, K)`` from ``past (B, L, C+F)``, ``future (B, H, F)`` and ``static (B, S)``, or
+        ``(B, S+1)`` with an embedding.
 
         H is at most the horizon the network was made for.
         """
@@ -119,10 +126,11 @@ class Network(nn.Module):
         The encoder's last step is the last of the lookback, and each one before it as many earlier as the front end's
         stride. None of them sees what comes after its own.
         """
-        return self._mapped(self._encode(past, future, static)[0])
+        return self._mapped(self._encode(past, future, self._told(static))[0])
 
     def numbers(self, past: Tensor, future: Tensor, static: Tensor, truth: Tensor | None = None) -> Tensor:
         """Numbers ``(B, H, K, P)``; arguments as of ``forward``, and ``truth (B, H, K)`` to force a decoder with."""
+        static = self._told(static)
         outputs, last, states = self._encode(past, future, static)
         steps = future.shape[1]
         if self.shape.output in MAPPED:
@@ -143,6 +151,21 @@ class Network(nn.Module):
                 told = self.noise.chosen(value[:, :, :1], self.shape.teacher_forcing)
                 value = torch.where(told.bool(), truth[:, h : h + 1], value)
         return torch.cat(made, dim=1)
+
+    def _told(self, static: Tensor) -> Tensor:
+        """The static input with the series' vector ``(B, S+E)`` in place of its number."""
+        if self.vectors is None:
+            return static
+        vectors = torch.cat([self.vectors, self.vectors.mean(dim=0, keepdim=True)])
+        return torch.cat([static[:, :-1], vectors[static[:, -1].long()]], dim=1)
+
+    @torch.no_grad()
+    def forget(self, series: Sequence[int]) -> None:
+        """Give these series, which were never trained on, the mean of the other vectors."""
+        if self.vectors is not None and len(series) and len(series) < len(self.vectors):
+            gone = torch.zeros(len(self.vectors), dtype=torch.bool)
+            gone[list(series)] = True
+            self.vectors[gone] = self.vectors[~gone].mean(dim=0)
 
     def _encode(self, past: Tensor, future: Tensor, static: Tensor) -> tuple[Tensor, Tensor, list[State]]:
         """The encoder's outputs ``(B, T, M)``, what it ends with ``(B, 1, M)`` and its layers' last states."""
@@ -180,10 +203,13 @@ def initialise(network: Network, generator: torch.Generator) -> None:
     """Draw all weights from ``generator``.
 
     Recurrent layers and convolutions as they say themselves. Linear maps: uniform within one over the root of their
-    inputs. The steps' vectors and the biases of linear maps start at zero.
+    inputs. The steps' and series' vectors and the biases of linear maps start at zero, and so does the last map of a
+    network that learns deviations: what it measures them from is its first forecast.
     """
     if network.shape.output not in MAPPED:
         nn.init.zeros_(network.step)
+    if network.vectors is not None:
+        nn.init.zeros_(network.vectors)
     for module in network.modules():
         if isinstance(module, (nn.RNNBase, Recurrent)):
             layers.initialise(module, generator)
@@ -192,4 +218,7 @@ def initialise(network: Network, generator: torch.Generator) -> None:
         elif isinstance(module, nn.Linear):
             bound = 1 / math.sqrt(module.in_features)
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    if network.shape.deviations:
+        nn.init.zeros_(network.out.weight)

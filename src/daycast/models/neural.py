@@ -5,7 +5,7 @@ Letters of ``core.frame``; channels and groups of ``core.windows``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -32,7 +32,9 @@ CHUNK = 1024
 class NeuralForecaster:
     """A recurrent network on windows of transformed values; see ``config.Recurrent``.
 
-    Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN.
+    Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN. With
+    inputs ``each``, series may come and go after the fit: a new one is transformed by what its own history up to the
+    origin tells, and if there is an embedding it has the mean vector.
     """
 
     recurrent = True
@@ -71,17 +73,18 @@ class NeuralForecaster:
         _check_windows(windows, self.recipe, history)
         if self.config.loss == "mape":
             _check_positive(windows)
-        sizes = _sizes(windows)
+        sizes = _sizes(windows, numbered=self.config.embedding > 0)
         parts = windows.split(self.context.trainer.validation_steps)
         from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
 
         network = self._new_network(sizes)
         trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
+        network.forget(sorted(set(range(sizes.series)) - set(parts[0].starts[:, 0].tolist())))
         self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)
         facts = {
             "epochs": len(trained.curves["val_loss"]),
-            "best_epoch": trained.best_epoch,
-            "best_val_loss": trained.curves["val_loss"][trained.best_epoch - 1],
+            "best_epoch": trained.kept_epoch,
+            "best_val_loss": trained.curves["val_loss"][trained.kept_epoch - 1],
             "parameters": sum(p.numel() for p in network.parameters()),
             "windows": len(parts[0]),
             "validation_windows": len(parts[1]),
@@ -94,22 +97,45 @@ class NeuralForecaster:
         Always on the CPU, whatever the network was trained on.
 
         Raises:
-            ModelError: not fitted, or fitted on other series or features.
+            ModelError: not fitted, or fitted on other features or (with inputs ``joint``) other series.
         """
         network = self._fitted()
+        ids = origins[0].history.ids
+        expected = self._names if self.recipe.layout == "joint" else {**self._names, "series": list(ids)}
         for origin in origins:
-            if _names(origin.history) != self._names:
+            if _names(origin.history) != expected:
                 raise ModelError(
                     "the series and features that the model was fitted on",
-                    _difference(self._names, _names(origin.history)),
+                    _difference(expected, _names(origin.history)),
                     "forecast the data version the model was fitted for, or fit it again",
                 )
         torch.set_num_threads(self.context.trainer.threads)
-        groups = 1 if self.recipe.layout == "joint" else len(origins[0].history.ids)
-        out = np.empty((len(origins), len(origins[0].history.ids), len(origins[0].future.ds)))
-        for places, seen in self._transforms.contexts(self.recipe, origins, max(1, CHUNK // groups)):
-            out[places] = self._transforms.raw(self._outputs(network, seen, len(places)), seen)
+        groups = 1 if self.recipe.layout == "joint" else len(ids)
+        out = np.empty((len(origins), len(ids), len(origins[0].future.ds)))
+        for first, some, transforms in self._transformed(origins):
+            for places, seen in transforms.contexts(self.recipe, some, max(1, CHUNK // groups)):
+                z = self._outputs(network, self._numbered(seen, ids), len(places))
+                out[first + np.array(places)] = transforms.raw(z, seen)
         return out
+
+    def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
+        """Origins that share a transform, the place of the first, and the transform."""
+        fitted = self._names["series"]
+        if list(origins[0].history.ids) == fitted:
+            yield 0, origins, self._transforms
+            return
+        # Each by itself: what a later origin tells of a new series is not known at an earlier one.
+        for place, origin in enumerate(origins):
+            yield place, [origin], self._transforms.of_series(self.recipe, fitted, origin.history)
+
+    def _numbered(self, seen: Context, ids: Sequence[str]) -> Context:
+        """With the series' numbers at the end of its static covariates, where the network has an embedding."""
+        if not self._sizes.series:
+            return seen
+        number = {name: i for i, name in enumerate(self._names["series"])}
+        column = np.array([[number.get(name, self._sizes.series)] for name in ids], dtype=np.float32)
+        repeated = np.tile(column, (len(seen.static) // len(ids), 1))
+        return seen._replace(static=np.concatenate([seen.static, repeated], axis=1))
 
     @torch.inference_mode()
     def _outputs(self, network: Network, seen: Context, origins: int) -> Float:
@@ -150,10 +176,11 @@ class NeuralForecaster:
         return self._network
 
 
-def _sizes(windows: Windows) -> Sizes:
+def _sizes(windows: Windows, *, numbered: bool) -> Sizes:
     known, inputs = windows.known.shape[1], windows.inputs.shape[2]
     ahead = 0 if windows.anchors is None else windows.anchors.ahead.shape[2]
-    return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon)
+    series = len(windows.inputs) if numbered else 0
+    return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon, series)
 
 
 def _names(history: Panel) -> dict[str, list[str]]:

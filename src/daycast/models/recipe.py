@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daycast.config import Recurrent
 from daycast.core import anchored, transform, windows
@@ -97,9 +98,7 @@ class Transforms(NamedTuple):
     @classmethod
     def of(cls, recipe: Recipe, history: Panel) -> Transforms:
         """Fit on everything in ``history``."""
-        past = as_series(history.past)
-        scaled = transform.fit((Scale("standard"),), past) if len(past) else None
-        fitted = transform.fit(recipe.steps, history.y)
+        fitted, scaled = _fitted(recipe, history)
         if recipe.signals is None:
             return cls(fitted, scaled, None)
         z = transform.forward(fitted, history.y)
@@ -138,6 +137,17 @@ class Transforms(NamedTuple):
                     self._view(recipe, longest.history).context([origins[p] for p in places], of, recipe.lookback),
                 )
 
+    def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
+        """As fitted for the series ``ids``, in ``history``'s order; those that are not among them are fitted on it."""
+        place = {name: i for i, name in enumerate(ids)}
+        rows = np.array([place.get(name, -1) for name in history.ids])
+        y, past = _fitted(recipe, recipe.limited(history))
+        if past is not None and self.past is not None:
+            each = history.past.shape[2]
+            of_past = np.where(rows[:, None] < 0, -1, rows[:, None] * each + np.arange(each))
+            past = _joined(self.past, past, of_past.ravel())
+        return Transforms(_joined(self.y, y, rows), past, self.spread)
+
     def raw(self, z: Float, seen: Context) -> Float:
         """Raw values ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never observed."""
         if seen.level is not None and self.spread is not None:
@@ -160,3 +170,21 @@ class Transforms(NamedTuple):
         past = values["past_transform"]
         fitted = None if past is None else Fitted.from_json(past)
         return cls(Fitted.from_json(values["transform"]), fitted, values["spread"])
+
+
+def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
+    """The transforms of y and of the past covariates, if there are any."""
+    past = as_series(history.past)
+    return transform.fit(recipe.steps, history.y), transform.fit((Scale("standard"),), past) if len(past) else None
+
+
+def _joined(fitted: Fitted, fresh: Fitted, rows: NDArray[np.integer]) -> Fitted:
+    """``fresh`` with what ``fitted`` learned: ``rows (N,)`` are the places of the series there, -1 for none."""
+    states = [
+        {
+            name: [before[name][row] if row >= 0 else own for row, own in zip(rows, after[name], strict=True)]
+            for name in after
+        }
+        for before, after in zip(fitted.states, fresh.states, strict=True)
+    ]
+    return Fitted(fitted.steps, tuple(states), fresh.series)

@@ -22,7 +22,11 @@ from daycast.models.layers import LAYERS, Bidirectional
 
 @dataclass(frozen=True)
 class Shape:
-    """The part of the configuration that shapes the network; see ``config.Recurrent``."""
+    """The part of the configuration that shapes the network; see ``config.Recurrent``.
+
+    Attributes:
+        deviations: whether it learns deviations from a profile, of which zero is the best first guess.
+    """
 
     cell: str | tuple[str, ...]
     output: str
@@ -36,11 +40,14 @@ class Shape:
     attention: Literal["dot", "additive"] | None = None
     loss: str = "huber"
     quantiles: tuple[float, ...] = ()
+    embedding: int = 0
+    deviations: bool = False
 
     @classmethod
     def of(cls, model: Recurrent) -> Shape:
         """The shape of a configured network."""
-        return cls(**{field.name: getattr(model, field.name) for field in fields(cls)})
+        names = [field.name for field in fields(cls) if field.name != "deviations"]
+        return cls(**{name: getattr(model, name) for name in names}, deviations=model.profile is not None)
 
     @property
     def cells(self) -> tuple[str, ...]:
