@@ -47,7 +47,8 @@ def bare(
     tick: Callable[[], None],
 ) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=0.0, fused=True)
-    training = Batches(parts[0], model.batch_size, torch.Generator().manual_seed(1))
+    shuffle, every_step = torch.Generator().manual_seed(1), model.output == "every_step"
+    training = Batches(parts[0], model.batch_size, shuffle, every_step=every_step)
     validation = Batches(parts[1], 512)
     for _ in range(epochs):
         network.train()
