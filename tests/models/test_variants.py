@@ -14,6 +14,7 @@ from daycast.core.frame import Panel, Table
 from daycast.errors import ModelError
 from daycast.models.baselines import SeasonalNaive
 from daycast.models.neural import NeuralForecaster
+from daycast.models.recipe import Transforms
 
 CONV = {"kind": "conv", "filters": 8, "kernel": 3, "stride": 2}
 DILATED = {"kind": "dilated", "filters": 8, "kernel": 2, "dilations": (1, 2, 4)}
@@ -166,6 +167,26 @@ def test_series_may_go_or_change_their_order_and_keep_their_forecasts(panel_mode
     whole = model.predict([origin(made, 5, 3)])[0]
     fewer = replace(made, panel=made.panel.only(("s2", "s0")))
     np.testing.assert_allclose(model.predict([origin(fewer, 5, 3)])[0], whole[[2, 0]], rtol=1e-6)
+
+
+def test_a_transform_of_other_series_keeps_what_was_learnt_of_those_it_knows():
+    rng = np.random.default_rng(3)
+    made = table(weekly(n=4, steps=128), past=rng.normal(size=(4, 100, 2)) * 7, past_names=("load", "price"))
+    recipe = build("embedding").recipe
+    fitted = Transforms.of(recipe, made.panel.only(("s0", "s1", "s2")))
+    at = made.panel.until(made.panel.ds[-31])
+    found = fitted.of_series(recipe, ("s0", "s1", "s2"), at.only(("s2", "s3", "s0")))
+    whole, new = Transforms.of(recipe, made.panel), Transforms.of(recipe, at.only(("s3",)))
+    for one, all_of, fresh, rows in (
+        (found.y, whole.y, new.y, [[2], None, [0]]),
+        (found.past, whole.past, new.past, [[4, 5], None, [0, 1]]),
+    ):
+        for name, values in one.states[0].items():
+            assert values == [
+                value
+                for place in rows
+                for value in (fresh.states[0][name] if place is None else [all_of.states[0][name][r] for r in place])
+            ]
 
 
 def test_a_loaded_panel_model_knows_its_series_and_takes_new_ones(panel_model, tmp_path):

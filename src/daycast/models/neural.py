@@ -79,7 +79,9 @@ class NeuralForecaster:
 
         network = self._new_network(sizes)
         trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
-        network.forget(sorted(set(range(sizes.series)) - set(parts[0].starts[:, 0].tolist())))
+        if sizes.series:
+            learnt = np.bincount(parts[0].starts[:, 0], minlength=sizes.series)
+            network.forget(np.flatnonzero(learnt == 0).tolist())
         self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)
         facts = {
             "epochs": len(trained.curves["val_loss"]),
@@ -121,12 +123,14 @@ class NeuralForecaster:
     def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
         """Origins that share a transform, the place of the first, and the transform."""
         fitted = self._names["series"]
-        if list(origins[0].history.ids) == fitted:
-            yield 0, origins, self._transforms
-            return
-        # Each by itself: what a later origin tells of a new series is not known at an earlier one.
-        for place, origin in enumerate(origins):
-            yield place, [origin], self._transforms.of_series(self.recipe, fitted, origin.history)
+        ids = origins[0].history.ids
+        # With a new one each by itself: what a later origin tells of it is not known at an earlier one.
+        size = len(origins) if set(ids) <= set(fitted) else 1
+        for first in range(0, len(origins), size):
+            some, transforms = origins[first : first + size], self._transforms
+            if list(ids) != fitted:
+                transforms = transforms.of_series(self.recipe, fitted, some[0].history)
+            yield first, some, transforms
 
     def _numbered(self, seen: Context, ids: Sequence[str]) -> Context:
         """With the series' numbers at the end of its static covariates, where the network has an embedding."""

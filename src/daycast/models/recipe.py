@@ -140,13 +140,18 @@ class Transforms(NamedTuple):
     def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
         """As fitted for the series ``ids``, in ``history``'s order; those that are not among them are fitted on it."""
         place = {name: i for i, name in enumerate(ids)}
-        rows = np.array([place.get(name, -1) for name in history.ids])
-        y, past = _fitted(recipe, recipe.limited(history))
-        if past is not None and self.past is not None:
-            each = history.past.shape[2]
-            of_past = np.where(rows[:, None] < 0, -1, rows[:, None] * each + np.arange(each))
-            past = _joined(self.past, past, of_past.ravel())
-        return Transforms(_joined(self.y, y, rows), past, self.spread)
+        new = tuple(name for name in history.ids if name not in place)
+        place |= {name: len(ids) + i for i, name in enumerate(new)}
+        rows = np.array([place[name] for name in history.ids])
+        fitted = [(self.y, self.past)]
+        if new:
+            fitted.append(_fitted(recipe, recipe.limited(history.only(new))))
+        each = np.arange(history.past.shape[2])
+        past = [of_past for _, of_past in fitted if of_past is not None]
+        rows_of_past = (rows[:, None] * len(each) + each).ravel()
+        return Transforms(
+            _picked([y for y, _ in fitted], rows), _picked(past, rows_of_past) if past else None, self.spread
+        )
 
     def raw(self, z: Float, seen: Context) -> Float:
         """Raw values ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never observed."""
@@ -178,13 +183,10 @@ def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
     return transform.fit(recipe.steps, history.y), transform.fit((Scale("standard"),), past) if len(past) else None
 
 
-def _joined(fitted: Fitted, fresh: Fitted, rows: NDArray[np.integer]) -> Fitted:
-    """``fresh`` with what ``fitted`` learned: ``rows (N,)`` are the places of the series there, -1 for none."""
-    states = [
-        {
-            name: [before[name][row] if row >= 0 else own for row, own in zip(rows, after[name], strict=True)]
-            for name in after
-        }
-        for before, after in zip(fitted.states, fresh.states, strict=True)
-    ]
-    return Fitted(fitted.steps, tuple(states), fresh.series)
+def _picked(parts: Sequence[Fitted], rows: NDArray[np.integer]) -> Fitted:
+    """Of transforms of equal steps, the series that stand at ``rows`` when all theirs are put one after another."""
+    states = []
+    for of_step in zip(*(part.states for part in parts), strict=True):
+        joined = {name: [value for state in of_step for value in state[name]] for name in of_step[0]}
+        states.append({name: [values[row] for row in rows] for name, values in joined.items()})
+    return Fitted(parts[0].steps, tuple(states), len(rows))
