@@ -238,3 +238,31 @@ def test_shares_of_values_that_reach_zero_are_refused(short):
     y[0, 3] = 0.0
     with pytest.raises(ModelError, match=r"model\.loss: mape"):
         build("shares").fit(replace(short.panel, y=y))
+
+
+@pytest.mark.parametrize("variant", ["pinball", "gaussian", "student t", "deviations of each"])
+def test_quantiles_in_raw_units_cover_their_shares_and_surround_the_forecast(made, variant):
+    setting = {**VARIANTS[variant], **({"loss": "gaussian"} if "deviations" in variant else {})}
+    model = models.build(network(hidden=12, **setting), context(horizon=3, max_epochs=14, patience=14))
+    model.fit(made.panel.until(made.panel.ds[-121]))
+    origins = [origin(made, back, horizon=3) for back in range(3, 120)]
+    actual = np.stack([made.panel.y[:, len(o.history.ds) :][:, :3] for o in origins])
+    quantiles = model.quantiles(origins, LEVELS)
+    assert quantiles.shape == (*actual.shape, 3)
+    assert (np.diff(quantiles, axis=-1) > 0).all()
+    np.testing.assert_allclose(quantiles[..., 1], model.predict(origins), rtol=1e-6)
+    below = (actual[..., None] < quantiles).mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(below, LEVELS, atol=0.13)
+
+
+def test_quantiles_that_would_be_added_up_and_those_of_no_distribution_are_refused(short):
+    steps = ({"kind": "difference", "lags": (2,)}, {"kind": "scale", "method": "standard"})
+    model = models.build(network(loss="gaussian", transforms=steps), context(horizon=3, max_epochs=1))
+    model.fit(short.panel)
+    with pytest.raises(ModelError, match="lags of at least 3"):
+        model.quantiles([origin(short, horizon=3)], LEVELS)
+    assert model.quantiles([origin(short, horizon=2)], LEVELS).shape == (1, 2, 2, 3)
+    plain = build("dense", max_epochs=1)
+    plain.fit(short.panel)
+    with pytest.raises(ModelError, match="pinball, gaussian or student_t"):
+        plain.quantiles([origin(short, horizon=3)], LEVELS)

@@ -16,7 +16,7 @@ from daycast import config
 from daycast.core.context import Context
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
 from daycast.core.frame import Float, Panel
-from daycast.core.transform import Fitted
+from daycast.core.transform import Difference, Fitted
 from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models import networks
@@ -101,6 +101,23 @@ class NeuralForecaster:
         Raises:
             ModelError: not fitted, or fitted on other features or (with inputs ``joint``) other series.
         """
+        return self._forecasts(origins, None)[..., 0]
+
+    def quantiles(self, origins: Sequence[Origin], levels: Sequence[float]) -> Float:
+        """Quantiles ``(O, N, H, Q)`` in raw units of a network that learns a distribution; else as ``predict``.
+
+        Raises:
+            ModelError: as ``predict``; or it has no distribution, or not these levels, or lags below H, as the
+                quantiles of sums are not the sums of quantiles.
+        """
+        steps = len(origins[0].future.ds)
+        short = [lag for s in self.recipe.steps if isinstance(s, Difference) for lag in s.lags if lag < steps]
+        if short:
+            raise ModelError(f"lags of at least {steps} steps", f"{short}", "ask for fewer steps, or fit without them")
+        return self._forecasts(origins, levels)
+
+    def _forecasts(self, origins: Sequence[Origin], levels: Sequence[float] | None) -> Float:
+        """``(O, N, H, Q)``; point forecasts, Q = 1, without levels."""
         network = self._fitted()
         ids = origins[0].history.ids
         expected = self._names if self.recipe.layout == "joint" else {**self._names, "series": list(ids)}
@@ -113,11 +130,12 @@ class NeuralForecaster:
                 )
         torch.set_num_threads(self.context.trainer.threads)
         groups = 1 if self.recipe.layout == "joint" else len(ids)
-        out = np.empty((len(origins), len(ids), len(origins[0].future.ds)))
+        out = np.empty((len(origins), len(ids), len(origins[0].future.ds), 1 if levels is None else len(levels)))
         for first, some, transforms in self._transformed(origins):
             for places, seen in transforms.contexts(self.recipe, some, max(1, CHUNK // groups)):
-                z = self._outputs(network, self._numbered(seen, ids), len(places))
-                out[first + np.array(places)] = transforms.raw(z, seen)
+                z = self._outputs(network, self._numbered(seen, ids), len(places), levels)
+                raw = [transforms.raw(z[..., q], seen) for q in range(z.shape[-1])]
+                out[first + np.array(places)] = np.stack(raw, axis=-1)
         return out
 
     def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
@@ -142,12 +160,13 @@ class NeuralForecaster:
         return seen._replace(static=np.concatenate([seen.static, repeated], axis=1))
 
     @torch.inference_mode()
-    def _outputs(self, network: Network, seen: Context, origins: int) -> Float:
-        """Of the network, ``(O, N, H)`` in float64."""
-        output = network(*(torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)))
-        steps, targets = output.shape[1:]
-        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets)
-        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps))
+    def _outputs(self, network: Network, seen: Context, origins: int, levels: Sequence[float] | None) -> Float:
+        """Of the network, ``(O, N, H, Q)`` in float64."""
+        given = [torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)]
+        output = network(*given)[..., None] if levels is None else network.quantiles(*given, levels)
+        steps, targets, numbers = output.shape[1:]
+        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets, numbers)
+        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps, numbers))
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Transforms, sizes and names as values; the weights as arrays. Raises ``ModelError`` before ``fit``."""
