@@ -20,7 +20,8 @@ import torch
 from daycast import config
 from daycast.core.windows import Windows
 from daycast.models import networks
-from daycast.models.module import LOSSES, Batches, train
+from daycast.models.layers import LAYERS
+from daycast.models.module import Batches, train
 
 
 def made_up(args: argparse.Namespace) -> Windows:
@@ -31,6 +32,7 @@ def made_up(args: argparse.Namespace) -> Windows:
         known=rng.normal(size=(args.steps, args.features)).astype(np.float32),
         static=np.zeros((1, 0), dtype=np.float32),
         targets=2,
+        anchors=None,
         starts=np.stack([np.zeros_like(starts), starts], axis=1),
         lookback=args.lookback,
         horizon=args.horizon,
@@ -45,20 +47,20 @@ def bare(
     tick: Callable[[], None],
 ) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=model.learning_rate, weight_decay=0.0, fused=True)
-    training = Batches(parts[0], model.batch_size, torch.Generator().manual_seed(1))
+    shuffle, every_step = torch.Generator().manual_seed(1), model.output == "every_step"
+    training = Batches(parts[0], model.batch_size, shuffle, every_step=every_step)
     validation = Batches(parts[1], 512)
-    loss_of = LOSSES[model.loss]
     for _ in range(epochs):
         network.train()
-        for past, future, static, target in training:
+        for batch in training:
             optimizer.zero_grad()
-            loss_of(network(past, future, static), target).backward()
+            network.loss(*batch).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
         network.eval()
         with torch.inference_mode():
-            for past, future, static, target in validation:
-                loss_of(network(past, future, static), target)
+            for batch in validation:
+                network.loss(*batch)
         tick()
 
 
@@ -76,22 +78,24 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=5, help="how often each loop runs")
-    parser.add_argument("--cell", choices=sorted(networks.CELLS), default="gru")
-    parser.add_argument("--output", choices=["direct", "seq2seq"], default="direct")
+    parser.add_argument("--cell", choices=sorted(LAYERS), default="gru")
+    parser.add_argument("--output", choices=["direct", "seq2seq", "dense", "every_step"], default="direct")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     model = config.Recurrent(
-        family="recurrent", cell=args.cell, output=args.output, inputs="joint", lookback=args.lookback,
-        hidden=args.hidden, layers=1, dropout=0.0, transforms=(), loss="huber", learning_rate=0.003, weight_decay=0.0,
-        schedule="cosine", batch_size=args.batch_size, train_steps=None, search={},
+        family="recurrent", cell=args.cell, output=args.output, horizon=None, inputs="joint", lookback=args.lookback,
+        lead=0, embedding=0, front=None, hidden=args.hidden, layers=1, bidirectional=False, teacher_forcing=0.0,
+        attention=None, dropout=0.0, transforms=(), known=None, profile=None, clip=6.0, loss="huber", quantiles=(),
+        learning_rate=0.003, weight_decay=0.0, schedule="cosine", weights="best", batch_size=args.batch_size,
+        train_steps=None, search={},
     )  # fmt: skip
     trainer = config.Trainer(
         name="benchmark", accelerator="cpu", precision="32-true", max_epochs=args.epochs, patience=args.epochs,
         validation_steps=90, gradient_clip=1.0, deterministic=True, threads=args.threads,
     )  # fmt: skip
     parts = made_up(args).split(trainer.validation_steps)
-    shape = networks.Shape(args.cell, args.output, args.hidden, 1, 0.0)
+    shape = networks.Shape.of(model)
     sizes = networks.Sizes(2, args.features, 0, 2, args.horizon)
     steps = len(Batches(parts[0], args.batch_size))
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from daycast.adapters import search as adapter
 from daycast.adapters.search import importances, search
 from daycast.config import Tuning
-from daycast.config.models import Choice, FloatRange, IntRange
+from daycast.config.search import Choice, FloatRange, IntRange
 from tests.adapters import postgres
 
 SPACE = {"x": FloatRange(kind="float", low=-5, high=5), "n": IntRange(kind="int", low=1, high=9)}

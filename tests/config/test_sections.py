@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from daycast.config import compose, dataset_only
 from daycast.config.calendar import Event
 from daycast.config.dataset import Column
-from daycast.config.models import Choice, FloatRange, IntRange
+from daycast.config.search import Choice, FloatRange, IntRange
 from daycast.errors import ConfigError
 
 # Their absence means that there is no such bound.

@@ -15,7 +15,8 @@ from daycast.core.transform import Scale
 from daycast.core.windows import windows
 from daycast.errors import ModelError
 from daycast.models import networks
-from daycast.models.module import LOSSES, Batches, train
+from daycast.models.emissions import LOSSES
+from daycast.models.module import Batches, train
 from daycast.models.networks import Shape, Sizes
 
 
@@ -79,9 +80,9 @@ def test_training_ends_with_the_weights_of_the_best_epoch_and_stops_when_patienc
     wild = network(learning_rate=0.3, schedule="constant")
     net, trained = run(made, config=wild, max_epochs=40, patience=3)
     curve = trained.curves["val_loss"]
-    assert trained.best_epoch == int(np.argmin(curve)) + 1
-    assert len(curve) == trained.best_epoch + 3 < 40
-    assert curve[-1] > curve[trained.best_epoch - 1]
+    assert trained.kept_epoch == int(np.argmin(curve)) + 1
+    assert len(curve) == trained.kept_epoch + 3 < 40
+    assert curve[-1] > curve[trained.kept_epoch - 1]
     assert loss_on(net, made.split(60)[1]) == pytest.approx(min(curve), rel=1e-5)
 
 

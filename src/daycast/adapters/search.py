@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from daycast.config import Tuning
-from daycast.config.models import Choice, IntRange, Space
+from daycast.config.search import Choice, IntRange, Space
 
 if TYPE_CHECKING:
     import optuna

@@ -10,8 +10,9 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
-    from daycast.config.models import Blend, DayTypeNaive, Model, Naive, Recurrent, SeasonalNaive
+    from daycast.config.models import Blend, DayTypeNaive, Model, Naive, SeasonalNaive
     from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
+    from daycast.config.recurrent import Conv, Dilated, Recurrent
     from daycast.config.sections import Backtest, Config, Intervals, Promotion, Runner, Trainer, Tuning
     from daycast.config.tabular import LightGbm, Linear
 
@@ -21,8 +22,10 @@ __all__ = [
     "Backtest",
     "Blend",
     "Config",
+    "Conv",
     "Dataset",
     "DayTypeNaive",
+    "Dilated",
     "Intervals",
     "LightGbm",
     "Linear",
@@ -42,9 +45,11 @@ __all__ = [
 ]
 
 _IN_SECTIONS = ("Backtest", "Config", "Intervals", "Promotion", "Runner", "Trainer", "Tuning")
+_IN_RECURRENT = ("Conv", "Dilated")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'sections' if name in _IN_SECTIONS else 'models'}"), name)
+    place = "sections" if name in _IN_SECTIONS else "recurrent" if name in _IN_RECURRENT else "models"
+    return getattr(import_module(f"{__name__}.{place}"), name)

@@ -13,6 +13,7 @@ from daycast.config.section import Section
 
 OWN_PATH = re.compile(r"([a-z_][\w.]*): ")  # a check of several values names the one it is about at its start
 COMMAND_LINE = "the command line"
+UNION = ("<one>", "<each>")  # tags of our own
 SHOWN = 80  # characters of a wrong value
 
 
@@ -42,6 +43,8 @@ def _walk(kind: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], l
     """
     path, sections = [], [kind]
     for part in loc:
+        if part in UNION:
+            continue
         inside = [f.annotation for s in sections for name, f in s.model_fields.items() if name == part]
         tagged = [s for s in sections if part in _tags(s)]
         if inside:

@@ -9,8 +9,9 @@ import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.dataset import Dataset
-from daycast.config.models import Blend, DayTypeNaive, Model, Recurrent
+from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
+from daycast.config.recurrent import Recurrent
 from daycast.config.section import Section
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names
@@ -193,8 +194,9 @@ class Config(Section):
             suiting += [name] if len(faults) == before else []
             if isinstance(model, Blend) and (misfit := model.misfit(self.model)):
                 faults.append(f"model.{name}.members: {misfit}")
-            if isinstance(model, Recurrent) and self.trainer.validation_steps <= self.backtest.horizon:
-                faults.append(f"trainer.validation_steps: must exceed backtest.horizon for model.{name}")
+            if isinstance(model, Recurrent) and self.trainer.validation_steps <= model.steps(self.backtest.horizon):
+                whose = "backtest.horizon for" if model.horizon is None else "the horizon of"
+                faults.append(f"trainer.validation_steps: must exceed {whose} model.{name}")
         if 0 < len(suiting) < len(self.model):
             faults.append(f"model: of those chosen, these suit the dataset: model=[{','.join(suiting)}]")
         if self.backtest.series and series:

@@ -20,8 +20,9 @@ class Scale(Section):
     """Bring each series to a common scale, learned up to the cutoff."""
 
     kind: Literal["scale"] = Field(description="kind of transform")
-    method: Literal["standard", "minmax", "robust", "none"] = Field(
-        description="zero mean and unit deviation; 0..1; median and interquartile range; or no scaling"
+    method: Literal["standard", "minmax", "robust", "mean", "none"] = Field(
+        description="zero mean and unit deviation; 0..1; median and interquartile range; divided by the mean absolute "
+        "value, so that 0 stays 0; or no scaling"
     )
     log1p: bool = Field(default=False, description="take log(1 + y) first; y must not be below 0")
 

@@ -14,7 +14,7 @@ import numpy as np
 from daycast.core.frame import Float
 from daycast.errors import TransformError
 
-Method = Literal["standard", "minmax", "robust", "none"]
+Method = Literal["standard", "minmax", "robust", "mean", "none"]
 State = Mapping[str, Sequence[float]]
 
 ROUNDING = 64 * float(np.finfo(np.float64).eps)  # a spread below this share of the values is rounding, not signal
@@ -27,7 +27,8 @@ class Scale:
 
     Attributes:
         method: ``standard`` (mean, standard deviation), ``minmax`` (to 0..1), ``robust`` (median, interquartile range,
-            or the standard deviation where that range is empty) or ``none``.
+            or the standard deviation where that range is empty), ``mean`` (divided by the mean absolute value, without
+            a shift, so signs and shares stay) or ``none``.
         log1p: take log(1 + y) first; refuses values below 0.
 
     Raises:
@@ -68,6 +69,8 @@ def fit(step: Scale, y: Float, size: Float) -> State:
     elif step.method == "robust":
         low, shift, high = np.nanquantile(x, [0.25, 0.5, 0.75], axis=1)
         spread = np.where(high - low > noise, high - low, np.nanstd(x, axis=1))
+    elif step.method == "mean":
+        spread = np.nanmean(np.abs(x), axis=1)
     spread = np.where(spread > np.maximum(noise, SMALLEST), spread, 1.0)
     return {"shift": shift.tolist(), "scale": spread.tolist()}
 

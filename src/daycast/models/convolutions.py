@@ -24,7 +24,7 @@ class StridedConv(nn.Module):
 
     def __init__(self, inputs: int, filters: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.filters, self.kernel, self.stride = filters, kernel, stride
         self.conv = nn.Conv1d(inputs, filters, kernel, stride)
 
     def length(self, steps: int) -> int:
@@ -62,6 +62,7 @@ class DilatedCausal(nn.Module):
         self, inputs: int, filters: int, kernel: int = 2, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8)
     ) -> None:
         super().__init__()
+        self.filters = filters
         widths = [inputs] + [filters] * (len(dilations) - 1)
         self.convs = nn.ModuleList(
             nn.Conv1d(width, filters, kernel, dilation=d) for width, d in zip(widths, dilations, strict=True)

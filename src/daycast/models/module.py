@@ -9,7 +9,7 @@ import logging
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
+from torch import Tensor
 
 from daycast import config
+from daycast.core import stepwise
 from daycast.core.forecast import OnEpoch
 from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models.networks import Network
 
 Sample = tuple[Tensor, ...]
-"""A batch: past ``(B, L, C+F)``, future ``(B, H, F)``, static ``(B, S)``, target ``(B, H, K)``."""
+"""A batch: past ``(B, L, C+F)``, future ``(B, H, F)``, static ``(B, S)`` (with the series' number ``(B, S+1)``), target
+``(B, H, K)`` or ``(B, L, H, K)``."""
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "huber": nn.functional.huber_loss,
-    "mae": nn.functional.l1_loss,
-    "mse": nn.functional.mse_loss,
-}
 CURVES = ("train_loss", "val_loss")
 
 
@@ -42,10 +39,23 @@ class Batches:
     """Whole batches of windows, of sizes that differ by one at most; in random order if a generator is given.
 
     A plain iterable: torch's ``DataLoader`` gathers window by window, which costs more than the step it feeds.
+
+    Args:
+        every_step: hand out the targets of every step of the lookback, not of the last alone.
+        numbered: end the static covariates with the number of the window's group.
     """
 
-    def __init__(self, windows: Windows, size: int, shuffle: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        size: int,
+        shuffle: torch.Generator | None = None,
+        *,
+        every_step: bool = False,
+        numbered: bool = False,
+    ) -> None:
         self._windows, self._size, self._shuffle = windows, size, shuffle
+        self._every_step, self._numbered = every_step, numbered
 
     def __len__(self) -> int:
         return -(-len(self._windows) // self._size)
@@ -54,7 +64,13 @@ class Batches:
         count = len(self._windows)
         order = np.arange(count) if self._shuffle is None else torch.randperm(count, generator=self._shuffle).numpy()
         for part in np.array_split(order, len(self)):
-            yield tuple(torch.from_numpy(array) for array in self._windows.batch(part))
+            batch = self._windows.batch(part)
+            if self._every_step:
+                batch = batch._replace(target=stepwise.targets(self._windows, part))
+            if self._numbered:
+                number = self._windows.starts[part, :1].astype(np.float32)
+                batch = batch._replace(static=np.concatenate([batch.static, number], axis=1))
+            yield tuple(torch.from_numpy(array) for array in batch)
 
 
 class Module(pl.LightningModule):
@@ -76,9 +92,8 @@ class Module(pl.LightningModule):
         self._loss(batch, "val_loss")
 
     def _loss(self, batch: Sample, name: str) -> Tensor:
-        past, future, static, target = batch
-        loss = LOSSES[self.model.loss](self.network(past, future, static), target)
-        self._losses[name].append((loss.detach(), len(target)))
+        loss = self.network.loss(*batch)
+        self._losses[name].append((loss.detach(), len(batch[0])))
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -127,10 +142,10 @@ class Curves(pl.Callback):
 
 @dataclass(frozen=True)
 class Trained:
-    """Curves ``train_loss`` and ``val_loss``, one value an epoch, and the best epoch, from 1."""
+    """Curves ``train_loss`` and ``val_loss``, one value an epoch, and the epoch whose weights are kept, from 1."""
 
     curves: dict[str, list[float]]
-    best_epoch: int
+    kept_epoch: int
 
 
 def train(
@@ -141,7 +156,10 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Train ``network`` in place on ``parts`` (training, validation); it ends with the best epoch's weights, on a CPU.
+    """Train ``network`` in place on ``parts`` (training, validation); it ends on a CPU.
+
+    It keeps the weights of the epoch of the least ``val_loss``, until which ``patience`` may end the training, or those
+    of the last of all epochs; see ``config.Recurrent.weights``.
 
     Fits in several threads at once don't disturb each other: no random number comes from a generator they share.
 
@@ -159,12 +177,16 @@ def train(
     module = Module(network, model, fused=trainer.precision == "32-true")
     curves = Curves(on_epoch)
     shuffle = torch.Generator().manual_seed(seed)
-    loaders = Batches(parts[0], model.batch_size, shuffle), Batches(parts[1], max(model.batch_size, 512))
+    numbered, choose = model.embedding > 0, model.weights == "best"
+    training = Batches(parts[0], model.batch_size, shuffle, every_step=model.output == "every_step", numbered=numbered)
+    validation = Batches(parts[1], max(model.batch_size, 512), numbered=numbered)
     with tempfile.TemporaryDirectory(prefix="daycast-fit-") as folder:
-        best = ModelCheckpoint(Path(folder), monitor="val_loss", save_weights_only=True)
-        loop = _loop(trainer, [curves, best, EarlyStopping("val_loss", patience=trainer.patience)], folder)
+        # Without a loss to monitor, each epoch's weights replace those of the one before.
+        kept = ModelCheckpoint(Path(folder), monitor="val_loss" if choose else None, save_weights_only=True)
+        stop_early = [EarlyStopping("val_loss", patience=trainer.patience)] if choose else []
+        loop = _loop(trainer, [curves, kept, *stop_early], folder)
         try:
-            loop.fit(module, *loaders)
+            loop.fit(module, training, validation)
         except (SystemExit, ValueError) as stop:
             # Lightning makes exit 1 of an interrupt (outside the main thread, a ValueError), and exit 0 of TERM.
             if isinstance(stop.__context__, KeyboardInterrupt):
@@ -172,7 +194,7 @@ def train(
             if isinstance(stop, SIGTERMException):
                 raise SystemExit(128 + signal.SIGTERM) from stop
             raise
-        checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
     module.cpu().load_state_dict(checkpoint["state_dict"])
     return Trained(curves.values, checkpoint["epoch"] + 1)
 

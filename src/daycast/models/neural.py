@@ -5,7 +5,7 @@ Letters of ``core.frame``; channels and groups of ``core.windows``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,12 +16,12 @@ from daycast import config
 from daycast.core.context import Context
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
 from daycast.core.frame import Float, Panel
-from daycast.core.transform import Fitted
+from daycast.core.transform import Difference, Fitted
 from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.context import BuildContext
-from daycast.models.networks import Network, Sizes
+from daycast.models.networks import Network, Shape, Sizes
 from daycast.models.recipe import Recipe, Transforms
 
 CHUNK = 1024
@@ -32,7 +32,9 @@ CHUNK = 1024
 class NeuralForecaster:
     """A recurrent network on windows of transformed values; see ``config.Recurrent``.
 
-    Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN.
+    Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN. With
+    inputs ``each``, series may come and go after the fit: a new one is transformed by what its own history up to the
+    origin tells, and if there is an embedding it has the mean vector.
     """
 
     recurrent = True
@@ -40,7 +42,7 @@ class NeuralForecaster:
     def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
         self.config, self.context = config, context
         self.recipe = Recipe.of(config, context.horizon)
-        self.horizon, self.min_history = context.horizon, self.recipe.min_history
+        self.horizon, self.min_history = self.recipe.horizon, self.recipe.min_history
         self._network: Network | None = None
         self._transforms: Transforms
         self._sizes: Sizes
@@ -60,7 +62,8 @@ class NeuralForecaster:
             on_epoch: called after each epoch; what it raises ends the fit.
 
         Raises:
-            ModelError: the loss is not finite, or the windows are of another history or recipe.
+            ModelError: the loss is not finite, values are not positive where the loss is ``mape``, or the windows are
+                of another history or recipe.
             HistoryError: too little history for training and validation windows.
         """
         history = self.recipe.limited(history)
@@ -68,17 +71,22 @@ class NeuralForecaster:
         if windows is None:
             windows = transforms.windows(self.recipe, history)
         _check_windows(windows, self.recipe, history)
-        sizes = _sizes(windows)
+        if self.config.loss == "mape":
+            _check_positive(windows)
+        sizes = _sizes(windows, numbered=self.config.embedding > 0)
         parts = windows.split(self.context.trainer.validation_steps)
         from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
 
         network = self._new_network(sizes)
         trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
+        if sizes.series:
+            learnt = np.bincount(parts[0].starts[:, 0], minlength=sizes.series)
+            network.forget(np.flatnonzero(learnt == 0).tolist())
         self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)
         facts = {
             "epochs": len(trained.curves["val_loss"]),
-            "best_epoch": trained.best_epoch,
-            "best_val_loss": trained.curves["val_loss"][trained.best_epoch - 1],
+            "best_epoch": trained.kept_epoch,
+            "best_val_loss": trained.curves["val_loss"][trained.kept_epoch - 1],
             "parameters": sum(p.numel() for p in network.parameters()),
             "windows": len(parts[0]),
             "validation_windows": len(parts[1]),
@@ -91,30 +99,74 @@ class NeuralForecaster:
         Always on the CPU, whatever the network was trained on.
 
         Raises:
-            ModelError: not fitted, or fitted on other series or features.
+            ModelError: not fitted, or fitted on other features or (with inputs ``joint``) other series.
         """
+        return self._forecasts(origins, None)[..., 0]
+
+    def quantiles(self, origins: Sequence[Origin], levels: Sequence[float]) -> Float:
+        """Quantiles ``(O, N, H, Q)`` in raw units of a network that learns a distribution; else as ``predict``.
+
+        Raises:
+            ModelError: as ``predict``; or it has no distribution, or not these levels, or lags below H, as the
+                quantiles of sums are not the sums of quantiles.
+        """
+        steps = len(origins[0].future.ds)
+        short = [lag for s in self.recipe.steps if isinstance(s, Difference) for lag in s.lags if lag < steps]
+        if short:
+            raise ModelError(f"lags of at least {steps} steps", f"{short}", "ask for fewer steps, or fit without them")
+        return self._forecasts(origins, levels)
+
+    def _forecasts(self, origins: Sequence[Origin], levels: Sequence[float] | None) -> Float:
+        """``(O, N, H, Q)``; point forecasts, Q = 1, without levels."""
         network = self._fitted()
+        ids = origins[0].history.ids
+        expected = self._names if self.recipe.layout == "joint" else {**self._names, "series": list(ids)}
         for origin in origins:
-            if _names(origin.history) != self._names:
+            if _names(origin.history) != expected:
                 raise ModelError(
                     "the series and features that the model was fitted on",
-                    _difference(self._names, _names(origin.history)),
+                    _difference(expected, _names(origin.history)),
                     "forecast the data version the model was fitted for, or fit it again",
                 )
         torch.set_num_threads(self.context.trainer.threads)
-        groups = 1 if self.recipe.layout == "joint" else len(origins[0].history.ids)
-        out = np.empty((len(origins), len(origins[0].history.ids), len(origins[0].future.ds)))
-        for places, seen in self._transforms.contexts(self.recipe, origins, max(1, CHUNK // groups)):
-            out[places] = self._transforms.raw(self._outputs(network, seen, len(places)), seen)
+        groups = 1 if self.recipe.layout == "joint" else len(ids)
+        out = np.empty((len(origins), len(ids), len(origins[0].future.ds), 1 if levels is None else len(levels)))
+        for first, some, transforms in self._transformed(origins):
+            for places, seen in transforms.contexts(self.recipe, some, max(1, CHUNK // groups)):
+                z = self._outputs(network, self._numbered(seen, ids), len(places), levels)
+                raw = [transforms.raw(z[..., q], seen) for q in range(z.shape[-1])]
+                out[first + np.array(places)] = np.stack(raw, axis=-1)
         return out
 
+    def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
+        """Origins that share a transform, the place of the first, and the transform."""
+        fitted = self._names["series"]
+        ids = origins[0].history.ids
+        # With a new one each by itself: what a later origin tells of it is not known at an earlier one.
+        size = len(origins) if set(ids) <= set(fitted) else 1
+        for first in range(0, len(origins), size):
+            some, transforms = origins[first : first + size], self._transforms
+            if list(ids) != fitted:
+                transforms = transforms.of_series(self.recipe, fitted, some[0].history)
+            yield first, some, transforms
+
+    def _numbered(self, seen: Context, ids: Sequence[str]) -> Context:
+        """With the series' numbers at the end of its static covariates, where the network has an embedding."""
+        if not self._sizes.series:
+            return seen
+        number = {name: i for i, name in enumerate(self._names["series"])}
+        column = np.array([[number.get(name, self._sizes.series)] for name in ids], dtype=np.float32)
+        repeated = np.tile(column, (len(seen.static) // len(ids), 1))
+        return seen._replace(static=np.concatenate([seen.static, repeated], axis=1))
+
     @torch.inference_mode()
-    def _outputs(self, network: Network, seen: Context, origins: int) -> Float:
-        """Of the network, ``(O, N, H)`` in float64."""
-        output = network(*(torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)))
-        steps, targets = output.shape[1:]
-        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets)
-        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps))
+    def _outputs(self, network: Network, seen: Context, origins: int, levels: Sequence[float] | None) -> Float:
+        """Of the network, ``(O, N, H, Q)`` in float64."""
+        given = [torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)]
+        output = network(*given)[..., None] if levels is None else network.quantiles(*given, levels)
+        steps, targets, numbers = output.shape[1:]
+        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets, numbers)
+        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps, numbers))
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Transforms, sizes and names as values; the weights as arrays. Raises ``ModelError`` before ``fit``."""
@@ -139,9 +191,7 @@ class NeuralForecaster:
         self._network = network.eval()
 
     def _new_network(self, sizes: Sizes) -> Network:
-        c = self.config
-        shape = networks.Shape(c.cell, c.output, c.hidden, c.layers, c.dropout)
-        return networks.build(shape, sizes, self.context.seed)
+        return networks.build(Shape.of(self.config), sizes, self.context.seed)
 
     def _fitted(self) -> Network:
         if self._network is None:
@@ -149,10 +199,11 @@ class NeuralForecaster:
         return self._network
 
 
-def _sizes(windows: Windows) -> Sizes:
+def _sizes(windows: Windows, *, numbered: bool) -> Sizes:
     known, inputs = windows.known.shape[1], windows.inputs.shape[2]
     ahead = 0 if windows.anchors is None else windows.anchors.ahead.shape[2]
-    return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon)
+    series = len(windows.inputs) if numbered else 0
+    return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon, series)
 
 
 def _names(history: Panel) -> dict[str, list[str]]:
@@ -183,4 +234,13 @@ def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
             f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
             f"{(len(windows.inputs), *found)}",
             "make them with prepare_windows of the same history",
+        )
+
+
+def _check_positive(windows: Windows) -> None:
+    if (least := np.nanmin(windows.z)) <= 0:
+        raise ModelError(
+            "values above 0 for model.loss: mape, as shares of 0 have no end",
+            f"a least one of {least:g} in transformed units",
+            "choose another loss, or leave out the series that reach 0",
         )

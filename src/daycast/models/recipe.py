@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daycast.config import Recurrent
 from daycast.core import anchored, transform, windows
@@ -46,10 +47,11 @@ class Recipe:
 
     @classmethod
     def of(cls, model: Recurrent, horizon: int) -> Recipe:
-        """The recipe of a configured network."""
+        """The recipe of a configured network, where the backtest's horizon is ``horizon``."""
         steps = tuple(transform.step(s.model_dump()) for s in model.transforms)
         made = None if model.profile is None else model.profile.recipe()
-        return cls(steps, model.lookback, horizon, model.inputs, model.train_steps, model.known, made, model.clip)
+        ahead = model.steps(horizon)
+        return cls(steps, model.lookback, ahead, model.inputs, model.train_steps, model.known, made, model.clip)
 
     @property
     def min_history(self) -> int:
@@ -96,9 +98,7 @@ class Transforms(NamedTuple):
     @classmethod
     def of(cls, recipe: Recipe, history: Panel) -> Transforms:
         """Fit on everything in ``history``."""
-        past = as_series(history.past)
-        scaled = transform.fit((Scale("standard"),), past) if len(past) else None
-        fitted = transform.fit(recipe.steps, history.y)
+        fitted, scaled = _fitted(recipe, history)
         if recipe.signals is None:
             return cls(fitted, scaled, None)
         z = transform.forward(fitted, history.y)
@@ -137,6 +137,22 @@ class Transforms(NamedTuple):
                     self._view(recipe, longest.history).context([origins[p] for p in places], of, recipe.lookback),
                 )
 
+    def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
+        """As fitted for the series ``ids``, in ``history``'s order; those that are not among them are fitted on it."""
+        place = {name: i for i, name in enumerate(ids)}
+        new = tuple(name for name in history.ids if name not in place)
+        place |= {name: len(ids) + i for i, name in enumerate(new)}
+        rows = np.array([place[name] for name in history.ids])
+        fitted = [(self.y, self.past)]
+        if new:
+            fitted.append(_fitted(recipe, recipe.limited(history.only(new))))
+        each = np.arange(history.past.shape[2])
+        past = [of_past for _, of_past in fitted if of_past is not None]
+        rows_of_past = (rows[:, None] * len(each) + each).ravel()
+        return Transforms(
+            _picked([y for y, _ in fitted], rows), _picked(past, rows_of_past) if past else None, self.spread
+        )
+
     def raw(self, z: Float, seen: Context) -> Float:
         """Raw values ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never observed."""
         if seen.level is not None and self.spread is not None:
@@ -159,3 +175,18 @@ class Transforms(NamedTuple):
         past = values["past_transform"]
         fitted = None if past is None else Fitted.from_json(past)
         return cls(Fitted.from_json(values["transform"]), fitted, values["spread"])
+
+
+def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
+    """The transforms of y and of the past covariates, if there are any."""
+    past = as_series(history.past)
+    return transform.fit(recipe.steps, history.y), transform.fit((Scale("standard"),), past) if len(past) else None
+
+
+def _picked(parts: Sequence[Fitted], rows: NDArray[np.integer]) -> Fitted:
+    """Of transforms of equal steps, the series that stand at ``rows`` when all theirs are put one after another."""
+    states = []
+    for of_step in zip(*(part.states for part in parts), strict=True):
+        joined = {name: [value for state in of_step for value in state[name]] for name in of_step[0]}
+        states.append({name: [values[row] for row in rows] for name, values in joined.items()})
+    return Fitted(parts[0].steps, tuple(states), len(rows))

@@ -41,13 +41,13 @@ def arrays(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> st
     """Key of one fold's transformed arrays for one recipe."""
     recipe: list[object] = [model.transforms, model.inputs, model.train_steps, model.known]
     if model.profile is not None:  # its analogs must lie a horizon back
-        recipe += [model.profile, model.clip, fold.horizon]
+        recipe += [model.profile, model.clip, model.steps(fold.horizon)]
     return content.key("arrays", content.code(*ARRAYS), *_data(config, data), fold.start, fold.fit_cutoff, recipe)
 
 
 def starts(config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> str:
     """Key of the window starts over such arrays."""
-    return content.key("starts", arrays(config, data, fold, model), model.lookback, fold.horizon)
+    return content.key("starts", arrays(config, data, fold, model), model.lookback, model.steps(fold.horizon))
 
 
 def transform(config: Config, data: DataRef, name: str) -> str:

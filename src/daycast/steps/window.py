@@ -39,7 +39,7 @@ def load_windows(settings: Settings, config: Config, data: DataRef, fold: FoldRe
     folder = settings.cache("window", keys.starts(config, data, fold, model))
 
     def make(into: Path) -> None:
-        np.save(into / STARTS, core.starts(of, model.lookback, fold.horizon))
+        np.save(into / STARTS, core.starts(of, model.lookback, model.steps(fold.horizon)))
 
     kept(folder, make)
-    return Windows(*of, np.load(folder / STARTS, mmap_mode="r"), model.lookback, fold.horizon)
+    return Windows(*of, np.load(folder / STARTS, mmap_mode="r"), model.lookback, model.steps(fold.horizon))
