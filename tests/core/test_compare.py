@@ -35,7 +35,8 @@ def board(**errors: float) -> pd.DataFrame:
 
 def test_the_leaderboard_ranks_by_the_metric_and_shows_the_rest():
     made = board(naive=4.0, gru=-1.0, seasonal_naive=2.0)
-    assert list(made.columns) == ["model", "rank", "n_rows", "mae", "rmse", "mape", "smape", "mase", "bias", "skill"]
+    scores = ["mae", "rmse", "mape", "smape", "mase", "bias", "mae_low", "mae_high", "skill"]
+    assert list(made.columns) == ["model", "rank", "n_rows", *scores]
     assert made["model"].tolist() == ["gru", "seasonal_naive", "naive"]
     assert made["rank"].tolist() == [1, 2, 3]
     assert made["n_rows"].tolist() == [11, 11, 11]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daycast.core import metrics
+from daycast.core import bootstrap, metrics
 from daycast.errors import ConfigError, ModelError, PromotionError
 
 KEYS = ["unique_id", "cutoff", "ds"]
@@ -61,8 +61,8 @@ def leaderboard(
 
     Returns:
         One row per model, best first: ``model, rank`` (from 1; equals by name), ``n_rows``, those of
-        ``metrics.METRICS`` that there are, and ``skill``, the relative improvement over the best baseline (NaN without
-        any).
+        ``metrics.METRICS`` that there are, ``mae_low, mae_high`` (``bootstrap.mae_interval``), and ``skill``, the
+        relative improvement over the best baseline (NaN without any).
 
     Raises:
         ConfigError: ``metric`` can't be ranked by.
@@ -78,8 +78,9 @@ def leaderboard(
     lines = []
     for name, rows in chosen.items():
         scores = metrics.score(rows, scales)
-        lines.append({"model": name, "n_rows": scores.n_rows, **scores.overall})
-    columns = [m for m in metrics.METRICS if any(m in line for line in lines)]
+        low, high = bootstrap.mae_interval(rows)
+        lines.append({"model": name, "n_rows": scores.n_rows, **scores.overall, "mae_low": low, "mae_high": high})
+    columns = [m for m in (*metrics.METRICS, "mae_low", "mae_high") if any(m in line for line in lines)]
     board = pd.DataFrame(lines, columns=["model", "n_rows", *columns])
     undefined = sorted(chosen) if metric not in columns else board.loc[board[metric].isna(), "model"].tolist()
     if undefined:

@@ -88,7 +88,9 @@ def backtest(config: Config, data: DataRef, name: str) -> str:
 def compare(config: Config, data: DataRef) -> str:
     """Key of the leaderboard over all models of a run."""
     made = [[name, backtest(config, data, name)] for name in sorted(config.model)]
-    return content.key("compare", content.code("core/compare.py", "core/metrics.py"), made, config.promotion)
+    return content.key(
+        "compare", content.code("core/compare.py", "core/metrics.py", "core/bootstrap.py"), made, config.promotion
+    )
 
 
 def run(config: Config, data: DataRef) -> str:

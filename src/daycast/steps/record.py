@@ -132,7 +132,7 @@ def record_run(
         where,
         run.run_id,
         tracking.Results(
-            metrics={m: float(best[m]) for m in (*metrics.METRICS, "skill") if m in best},
+            metrics={m: float(best[m]) for m in (*metrics.METRICS, "mae_low", "mae_high", "skill") if m in best},
             artifacts={
                 "config.yaml": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
                 "decision.json": json.dumps(decision.to_json(), indent=1),
