@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=5, help="how often each loop runs")
     parser.add_argument("--cell", choices=sorted(LAYERS), default="gru")
-    parser.add_argument("--output", choices=["direct", "seq2seq", "dense", "every_step"], default="direct")
+    parser.add_argument("--output", choices=["direct", "heads", "seq2seq", "dense", "every_step"], default="direct")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)

@@ -22,7 +22,7 @@ def inputs(sizes=SIZES, batch=3, lookback=8, steps=None):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("output", ["direct", "seq2seq"])
+@pytest.mark.parametrize("output", ["direct", "heads", "seq2seq"])
 @pytest.mark.parametrize("sizes", [SIZES, Sizes(1, 0, 0, 1, 5)], ids=["covariates", "alone"])
 @pytest.mark.parametrize("steps", [5, 2])
 def test_a_network_gives_every_target_at_every_step_asked_for(cell, output, sizes, steps):
@@ -31,7 +31,7 @@ def test_a_network_gives_every_target_at_every_step_asked_for(cell, output, size
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("output", ["direct", "seq2seq"])
+@pytest.mark.parametrize("output", ["direct", "heads", "seq2seq"])
 def test_gradient_reaches_every_parameter(cell, output):
     network = networks.build(shape(cell, output), SIZES, seed=1)
     network(*inputs(batch=16)).square().sum().backward()
@@ -39,7 +39,9 @@ def test_gradient_reaches_every_parameter(cell, output):
     assert dead == []
 
 
-@pytest.mark.parametrize(("output", "later"), [("direct", [False, False]), ("seq2seq", [True, True])])
+@pytest.mark.parametrize(
+    ("output", "later"), [("direct", [False, False]), ("heads", [False, False]), ("seq2seq", [True, True])]
+)
 def test_a_known_feature_moves_its_own_step_and_only_a_decoder_carries_it_on(output, later):
     network = networks.build(shape(output=output), SIZES, seed=1)
     past, future, static = inputs()
@@ -49,7 +51,7 @@ def test_a_known_feature_moves_its_own_step_and_only_a_decoder_carries_it_on(out
     assert moved == [False, False, True, *later]
 
 
-@pytest.mark.parametrize("output", ["direct", "seq2seq"])
+@pytest.mark.parametrize("output", ["direct", "heads", "seq2seq"])
 def test_static_covariates_reach_the_encoder_and_the_steps_ahead(output):
     network = networks.build(shape(output=output), SIZES, seed=1)
     past, future, static = inputs()

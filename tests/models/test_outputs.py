@@ -16,7 +16,7 @@ LOOKBACK = 11
 CONV = Conv(kind="conv", filters=6, kernel=4, stride=3)
 DILATED = Dilated(kind="dilated", filters=6, kernel=2, dilations=(1, 2))
 MIXED = {"cell": ("lstm", "rnn", "ln_lstm"), "layers": 3, "hidden": (6, 4, 5)}
-OUTPUTS = ("direct", "seq2seq", "dense", "every_step")
+OUTPUTS = ("direct", "heads", "seq2seq", "dense", "every_step")
 VARIANTS = [
     *({"output": output} for output in OUTPUTS),
     *({"output": output, "front": CONV} for output in OUTPUTS),
@@ -87,10 +87,12 @@ def weights(of: Shape) -> int:
     if of.output == "seq2seq":
         total += sum(COUNTS[c](i, m) for c, i, m in zip(of.cells, [ahead + 2, *of.units], of.units, strict=False))
         total += {"additive": 2 * width * width + 2 * width, "dot": 0, None: 0}[of.attention]
-    if of.output in ("direct", "seq2seq"):
+    if of.output in ("direct", "heads", "seq2seq"):
         total += (width * (2 if of.attention else 1) + ahead + 1) * width + 5 * width
     else:
         numbers *= 5
+    if of.output == "heads":
+        total += 5 * width * (width + ahead) + (width + 1) * width
     return total + (width + 1) * numbers
 
 

@@ -57,10 +57,11 @@ class Recurrent(Family):
 
     family: Literal["recurrent"] = Field(description="kind of model")
     cell: PerLayer[Cell] = Field(description="recurrent layer: one kind, or a list with one per layer")
-    output: Literal["direct", "seq2seq", "dense", "every_step"] = Field(
-        description="direct: one head reads the last state for every step; seq2seq: a decoder walks over the horizon; "
-        "dense: one linear map of the last state gives all steps, without known features of theirs; every_step: the "
-        "same map at every step of the lookback, trained on the horizon after each"
+    output: Literal["direct", "heads", "seq2seq", "dense", "every_step"] = Field(
+        description="direct: one head reads the last state for every step; heads: the same, with a map of each step's "
+        "own; seq2seq: a decoder walks over the horizon; dense: one linear map of the last state gives all steps, "
+        "without known features of theirs; every_step: the same map at every step of the lookback, trained on the "
+        "horizon after each"
     )
     horizon: int | None = Field(
         ge=1, description="steps ahead forecast at once, iterated beyond; null for the backtest's horizon"

@@ -54,11 +54,12 @@ class Network(nn.Module):
     """Encoder over the lookback, then the configured output.
 
     ``direct``: one small network, shared by all steps, reads the encoder's last output, the known features of a step
-    and a learned vector of that step. ``seq2seq``: a decoder of the same cells starts from the encoder's states and
-    walks over the horizon, given the known features of a step and its own forecast of the step before; the same small
-    network reads what it puts out and, with attention, the encoder's outputs as the decoder weighs them. ``dense``: one
-    linear map from the encoder's last output to all steps. ``every_step``: the same map, which training also reads at
-    every earlier output, each to forecast the H steps after its own.
+    and a learned vector of that step. ``heads``: the same with another layer, and to its first one each step adds a map
+    of its own, as tomorrow hangs on other things than a day in two weeks. ``seq2seq``: a decoder of the same cells
+    starts from the encoder's states and walks over the horizon, given the known features of a step and its own forecast
+    of the step before; the same small network reads what it puts out and, with attention, the encoder's outputs as the
+    decoder weighs them. ``dense``: one linear map from the encoder's last output to all steps. ``every_step``: the same
+    map, which training also reads at every earlier output, each to forecast the H steps after its own.
 
     For each target it gives P numbers, of which ``emission`` knows the meaning.
 
@@ -85,6 +86,9 @@ class Network(nn.Module):
         else:
             self.mix = nn.Linear(width * (2 if self.attention else 1) + ahead, width)
             self.step = nn.Parameter(torch.zeros(sizes.horizon, width))
+        if shape.output == "heads":
+            self.own = nn.Parameter(torch.zeros(sizes.horizon, width, width + ahead))
+            self.second = nn.Linear(width, width)
         self.dropout = Dropout(shape.dropout, self.noise)
         self.out = nn.Linear(width, numbers)
 
@@ -185,7 +189,12 @@ class Network(nn.Module):
 
     def _read(self, output: Tensor, ahead: Tensor, step: Tensor) -> Tensor:
         """Numbers ``(B, H, K, P)`` from outputs ``(B, H, M)``, features ``(B, H, F+S)`` and steps ``(H, M)``."""
-        mixed = torch.relu(self.mix(torch.cat([self.dropout(output), ahead], dim=2)) + step)
+        x = torch.cat([self.dropout(output), ahead], dim=2)
+        mixed = self.mix(x) + step
+        if self.shape.output == "heads":
+            own = torch.einsum("bhi,hmi->bhm", x, self.own[: x.shape[1]])
+            mixed = self.second(self.dropout(torch.relu(mixed + own)))
+        mixed = torch.relu(mixed)
         return self.out(self.dropout(mixed)).unflatten(2, (self.sizes.targets, self.emission.numbers))
 
 
@@ -203,11 +212,13 @@ def initialise(network: Network, generator: torch.Generator) -> None:
     """Draw all weights from ``generator``.
 
     Recurrent layers and convolutions as they say themselves. Linear maps: uniform within one over the root of their
-    inputs. The steps' and series' vectors and the biases of linear maps start at zero, and so does the last map of a
-    network that learns deviations: what it measures them from is its first forecast.
+    inputs. The steps' and series' vectors, the steps' own maps and the biases of linear maps start at zero, and so does
+    the last map of a network that learns deviations: what it measures them from is its first forecast.
     """
     if network.shape.output not in MAPPED:
         nn.init.zeros_(network.step)
+    if network.shape.output == "heads":
+        nn.init.zeros_(network.own)
     if network.vectors is not None:
         nn.init.zeros_(network.vectors)
     for module in network.modules():
