@@ -209,6 +209,23 @@ def leaderboard(board: pd.DataFrame, metric: str, winner: str, title: str, file:
     return file
 
 
+def reproduction(lines: pd.DataFrame, title: str, file: Path) -> Path:
+    """Published, ours as published (from the lowest to the highest seed) and ours tuned, as shares of the published.
+
+    Figures without a published one are shown against ours; ``lines`` are those of ``core.reproduce.Line``.
+    """
+    with _figure(file, title, height=1.6 + 0.3 * len(lines)) as (ax,):
+        unit, at = lines["published"].fillna(lines["mean"]), np.arange(len(lines))[::-1]
+        for name, color, marker in (("published", GREY, "|"), ("mean", BLUE, "o"), ("tuned", ORANGE, "x")):
+            label = {"mean": "ours as published"}.get(name, name if name == "published" else "ours tuned")
+            ax.plot(lines[name] / unit, at, marker=marker, linestyle="none", color=color, label=label)
+        ax.hlines(at, lines["low"] / unit, lines["high"] / unit, color=BLUE, linewidth=2, alpha=0.5)
+        ax.set_yticks(at, lines["row"] + ", " + lines["figure"], fontsize=8)
+        _bars_grid(ax)
+        ax.set_xlabel("error as a share of the published one, or of ours where none was published")
+    return file
+
+
 def next_horizon(history: pd.DataFrame, forecast: pd.DataFrame, title: str, unit: str, file: Path) -> Path:
     """The newest history and the forecast after it with its band, a panel per series (the first few by name).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ import pandas as pd
 
 from daycast.core import metrics
 from daycast.core.frame import Float
+
+NOISE_MEAN = 4.5  # of integers from 0 to 9
+NOISE_DEVIATION = math.sqrt((10**2 - 1) / 12)
+"""Standard deviation of independent integers, uniform from 0 to 9: the RMSE of whoever knows their mean."""
 
 
 @dataclass(frozen=True)
