@@ -71,7 +71,7 @@ def train(
     report = {
         "epochs": len(made.losses),
         "best_epoch": made.best_epoch,
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
         "windows": len(learned),
         "curves": {"train_loss": made.losses, "watched_mae": made.watched},
     }

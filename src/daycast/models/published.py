@@ -123,10 +123,17 @@ def build(architecture: Architecture, lookback: int, sizes: Sizes, seed: int) ->
     for module in network.modules():
         if isinstance(module, (nn.RNNBase, Recurrent)):
             layers.initialise(module, generator)
+            _one_bias(module)
         elif isinstance(module, (nn.Linear, nn.Conv1d)):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             nn.init.zeros_(module.bias)
     return network
+
+
+def _one_bias(layer: nn.Module) -> None:
+    """Leave a simple layer or an LSTM of torch's one bias, as Keras has it: the second would be a second step of it."""
+    if isinstance(layer, (nn.RNN, nn.LSTM)):
+        layer.bias_hh_l0.requires_grad_(False)
 
 
 def _network(architecture: Architecture, lookback: int, sizes: Sizes, seed: int) -> nn.Module:
@@ -155,7 +162,7 @@ def train(
         ModelError: the loss is not finite.
     """
     shuffle = torch.Generator().manual_seed(seed)
-    parameters = list(network.parameters())
+    parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer: torch.optim.Optimizer = (
         torch.optim.SGD(parameters, recipe.learning_rate, recipe.momentum)
         if recipe.optimizer == "sgd"
