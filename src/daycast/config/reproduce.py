@@ -190,7 +190,8 @@ def publication(root: Path, name: str = "published") -> Publication:
         plain = yaml.safe_load((root / place).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"YAML in {place}", " ".join(str(error).split()), "restore or mend the file") from error
-    plain.pop("recipes", None)  # a place for what rows share by YAML's own anchors
+    if isinstance(plain, dict):
+        plain.pop("recipes", None)  # a place for what rows share by YAML's own anchors
     try:  # strict by way of JSON, as for the other files of conf/
         return Publication.model_validate_json(json.dumps(plain, default=str))
     except ValidationError as error:
