@@ -72,7 +72,9 @@ def test_a_lag_is_of_the_day_that_is_forecast():
     y = np.tile(rng.normal(100, 20, 30), 14)[None]  # each day as 30 days before
     long = {**training().recipe.model_dump(), "max_epochs": 80}
     came = y[0][(AT[0] - pd.Timestamp("2015-01-01")).days + 1 :][:9]
-    near, far = (abs(made(table(y), lags=g, lookback=1, recipe=long).forecasts[:, 0, 0] - came).mean() for g in ([30], [29]))
+    near, far = (
+        abs(made(table(y), lags=g, lookback=1, recipe=long).forecasts[:, 0, 0] - came).mean() for g in ([30], [29])
+    )
     assert near < 5
     assert far > 2 * near
 
