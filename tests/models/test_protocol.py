@@ -18,7 +18,14 @@ AT = pd.date_range("2015-07-05", periods=9)
 
 
 def training(**changes):
-    recipe = {"optimizer": "adam", "momentum": 0.0, "learning_rate": 0.01, "loss": "mse", "batch_size": 16}
+    recipe = {
+        "optimizer": "adam",
+        "momentum": 0.0,
+        "learning_rate": 0.01,
+        "loss": "mse",
+        "batch_size": 16,
+        "buffer": None,
+    }
     values = {
         "inputs": ["s0"],
         "targets": ["s0"],
@@ -27,7 +34,7 @@ def training(**changes):
         "lookback": 10,
         "scale": "minmax",
         "architecture": {"kind": "lags"},
-        "recipe": {**recipe, "max_epochs": 12, "patience": None},
+        "recipe": {**recipe, "buffer": None, "max_epochs": 12, "patience": None},
     }
     return Training.model_validate_json(json.dumps({**values, **changes}))
 

@@ -18,8 +18,15 @@ LOOKBACK = 12
 
 
 def recipe(**changes):
-    values = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.05, "loss": "huber", "batch_size": 8}
-    return Recipe(**{**values, "max_epochs": 6, "patience": 3, **changes})
+    values = {
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "learning_rate": 0.05,
+        "loss": "huber",
+        "batch_size": 8,
+        "buffer": None,
+    }
+    return Recipe(**{**values, "buffer": None, "max_epochs": 6, "patience": 3, **changes})
 
 
 def stacked(**changes):
@@ -148,3 +155,17 @@ def test_what_an_epoch_raises_ends_the_training():
 def test_curves_are_finite():
     found = trained()
     assert all(map(math.isfinite, (*found.losses, *found.watched)))
+
+
+def test_a_buffer_draws_each_sample_once_and_none_much_before_its_time():
+    order = published._order(100, 10, torch.Generator().manual_seed(1)).tolist()
+    assert sorted(order) == list(range(100))
+    assert order != list(range(100))
+    assert all(sample < place + 10 for place, sample in enumerate(order))
+    assert published._order(100, 10, torch.Generator().manual_seed(1)).tolist() == order
+
+
+@pytest.mark.parametrize("buffer", [None, 7, 8])
+def test_a_buffer_for_all_is_a_plain_shuffle(buffer):
+    order = published._order(7, buffer, torch.Generator().manual_seed(1))
+    assert torch.equal(order, torch.randperm(7, generator=torch.Generator().manual_seed(1)))

@@ -70,6 +70,11 @@ class Recipe(Section):
     learning_rate: float = Field(gt=0, description="constant step size")
     loss: Literal["huber", "mse", "mape"] = Field(description="training loss, in scaled units")
     batch_size: int = Field(ge=1, description="windows per training step")
+    buffer: int | None = Field(
+        ge=1,
+        description="windows that the next one of a batch is drawn from, the oldest that are left, so that an epoch "
+        "walks through time; null for all, in any order",
+    )
     max_epochs: int = Field(ge=1, description="most epochs")
     patience: int | None = Field(
         ge=1,

@@ -11,7 +11,7 @@ Nothing here draws from torch's global generator; see ``models.stack``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -172,7 +172,8 @@ def train(
     maes: list[float] = []
     best, kept = 0, {}
     for epoch in range(1, recipe.max_epochs + 1):
-        losses.append(_epoch(network, optimizer, LOSSES[recipe.loss], learned, recipe.batch_size, shuffle))
+        order = _order(len(learned.past), recipe.buffer, shuffle).split(recipe.batch_size)
+        losses.append(_epoch(network, optimizer, LOSSES[recipe.loss], learned, order))
         if not math.isfinite(losses[-1]):
             raise ModelError("a finite training loss", f"{losses[-1]} in epoch {epoch}", "lower recipe.learning_rate")
         if recipe.patience is not None:
@@ -192,13 +193,12 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     loss: Callable[[Tensor, Tensor], Tensor],
     learned: Samples,
-    batch_size: int,
-    shuffle: torch.Generator,
+    order: Sequence[Tensor],
 ) -> float:
-    """One pass over the samples in random order; the mean loss."""
+    """One pass over the samples, in batches of these numbers; the mean loss."""
     network.train()
     total = torch.zeros(())
-    for part in torch.randperm(len(learned.past), generator=shuffle).split(batch_size):
+    for part in order:
         batch = learned.chosen(part)
         made = network(batch.past)
         value = loss(made, _aligned(network, made, batch.target))
@@ -207,6 +207,28 @@ def _epoch(
         optimizer.step()
         total += value.detach() * len(part)
     return total.item() / len(learned.past)
+
+
+def _order(count: int, buffer: int | None, shuffle: torch.Generator) -> Tensor:
+    """Numbers of all samples ``(count,)`` in random order, or each drawn from the ``buffer`` first that are left.
+
+    The latter is how tf.data shuffles a stream: what comes late in time comes late in every epoch too.
+    """
+    if buffer is None or buffer >= count:
+        return torch.randperm(count, generator=shuffle)
+    held = list(range(buffer))
+    order = []
+    for draw, following in zip(
+        torch.rand(count, generator=shuffle).tolist(), range(buffer, count + buffer), strict=True
+    ):
+        place = int(draw * len(held))
+        order.append(held[place])
+        if following < count:
+            held[place] = following
+        else:
+            held[place] = held[-1]
+            held.pop()
+    return torch.tensor(order)
 
 
 @torch.inference_mode()
