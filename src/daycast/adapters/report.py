@@ -215,7 +215,8 @@ def reproduction(lines: pd.DataFrame, title: str, file: Path) -> Path:
     Figures without a published one are shown against ours; ``lines`` are those of ``core.reproduce.Line``.
     """
     with _figure(file, title, height=1.6 + 0.3 * len(lines)) as (ax,):
-        unit, at = lines["published"].fillna(lines["mean"]), np.arange(len(lines))[::-1]
+        unit = lines["published"].fillna(lines["mean"]).fillna(lines["tuned"])
+        at = np.arange(len(lines))[::-1]
         for name, color, marker in (("published", GREY, "|"), ("mean", BLUE, "o"), ("tuned", ORANGE, "x")):
             label = {"mean": "ours as published"}.get(name, name if name == "published" else "ours tuned")
             ax.plot(lines[name] / unit, at, marker=marker, linestyle="none", color=color, label=label)
