@@ -106,10 +106,11 @@ def _document(asked: Request, found: Reproduction) -> dict[str, Any]:
     }
 
 
-def _figure(value: float) -> str:
-    return "-" if value != value else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+def _figure(value: float, like: float | None = None) -> str:
+    """A value with as many digits as one the size of ``like`` (by default itself) gets."""
+    return "-" if value != value else f"{value:,.0f}" if abs(like or value) >= 1000 else f"{value:.3f}"
 
 
 def _spread(line: dict[str, Any]) -> str:
     told = _figure(line["mean"])
-    return told if line["spread"] != line["spread"] else f"{told} ± {_figure(line['spread'])}"
+    return told if line["spread"] != line["spread"] else f"{told} ± {_figure(line['spread'], line['mean'])}"
