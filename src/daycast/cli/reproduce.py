@@ -70,7 +70,6 @@ def _show(asked: Request, found: Reproduction) -> None:
     shown = pd.DataFrame(
         {
             "row": lines["row"],
-            "what": lines["title"],
             "figure": lines["figure"],
             "published": [_figure(x) for x in lines["published"]],
             "as published": [_spread(line) for line in lines.to_dict("records")],
@@ -84,8 +83,8 @@ def _show(asked: Request, found: Reproduction) -> None:
     console.line(f"  {' '.join(WHAT.split())}")
     console.line(f"  Published: {asked.told.source}")
     for name in asked.rows:
-        if note := asked.told.rows[name].note:
-            console.line(f"  {name}: {note}")
+        row = asked.told.rows[name]
+        console.line(f"  {name}: {row.title}{f'; {row.note}' if row.note else ''}")
     for name, controlled in found.controls.items():
         console.table(controlled.board[["rank", "model", "n_rows", "rmse", "skill"]], f"{name}: leaderboard on noise")
         verdict = "nothing is promoted over the mean" if controlled.passed else "FAILED"
