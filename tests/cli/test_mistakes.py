@@ -13,7 +13,15 @@ from tests.project import lay_out
 
 COMMANDS = [
     *(["run"], ["ingest"], ["validate"], ["prepare"], ["tune"], ["backtest"], ["forecast"], ["promote"]),
-    *(["leaderboard"], ["ui"], ["config", "show"], ["config", "schema"], ["data", "restore"], ["audit", "leakage"]),
+    *(
+        ["reproduce"],
+        ["leaderboard"],
+        ["ui"],
+        ["config", "show"],
+        ["config", "schema"],
+        ["data", "restore"],
+        ["audit", "leakage"],
+    ),
 ]
 HEAVY = ("torch", "pandas", "numpy", "mlflow", "prefect", "optuna", "great_expectations", "dvc", "hydra", "sqlalchemy")
 
@@ -57,6 +65,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["forecast", "--quiet"], 5, "daycast run dataset=tiny"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
         (["data", "restore", "--run", "abc"], 6, "abc"),
+        (["reproduce", "--rows", "simple_rn"], 2, "did you mean `simple_rnn`"),
+        (["reproduce", "--quick", "--quiet"], 3, "daycast ingest dataset=cta --from FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -7,9 +7,10 @@ from chicago import mae, origins, ridership
 from synthetic import context, origin, table
 
 from daycast import config
+from daycast.config.models import Mean as MeanSection
 from daycast.core.forecast import Forecaster, predict
 from daycast.errors import ConfigError
-from daycast.models.baselines import DayTypeNaive, Naive, SeasonalNaive
+from daycast.models.baselines import DayTypeNaive, Mean, Naive, SeasonalNaive
 
 
 def naive():
@@ -24,7 +25,11 @@ def day_type(column="day", window=1):
     return DayTypeNaive(config.DayTypeNaive(family="day_type_naive", column=column, window=window), context())
 
 
-ALL = [naive(), seasonal(), seasonal(30), day_type(), day_type(window=3)]
+def mean(window=None):
+    return Mean(MeanSection(family="mean", window=window), context())
+
+
+ALL = [naive(), mean(), mean(5), seasonal(), seasonal(30), day_type(), day_type(window=3)]
 
 
 def gappy(steps=80, ahead=28, share=0.4, seed=0):
@@ -165,3 +170,11 @@ def test_known_errors_on_chicago_rail_are_met_to_the_ride(real_data, model, hori
     made = ridership(real_data)
     asked = origins(made, "2019-02-26", last, horizon)
     assert round(mae(made, asked, predict(model, asked))["rail"]) == expected
+
+
+def test_the_mean_is_of_all_observed_values_or_of_the_last():
+    y = np.concatenate([np.array([1.0, np.nan, 3.0, 8.0]), np.zeros(2)])[None]
+    one = origin(table(y, ahead=2), horizon=2)
+    assert mean().predict([one])[0, 0].tolist() == [4.0, 4.0]
+    assert mean(2).predict([one])[0, 0, 0] == 5.5
+    assert mean(3).predict([one])[0, 0, 0] == 4.0

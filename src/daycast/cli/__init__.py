@@ -9,6 +9,7 @@ import warnings
 import typer
 
 from daycast.cli import data, inspect, interrupt, pipeline
+from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
 HELP = """
@@ -35,7 +36,7 @@ def application() -> typer.Typer:
     )
     for command in (pipeline.run, data.ingest, data.validate, data.prepare, pipeline.tune, pipeline.backtest):
         app.command()(command)
-    for command in (pipeline.forecast, pipeline.promote, pipeline.leaderboard, inspect.ui):
+    for command in (pipeline.forecast, pipeline.promote, pipeline.leaderboard, inspect.ui, reproduce):
         app.command()(command)
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),

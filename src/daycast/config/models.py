@@ -20,6 +20,14 @@ class Naive(Family):
     family: Literal["naive"] = Field(description="kind of model")
 
 
+class Mean(Family):
+    """The mean of the last observed values: the best there is where a series is noise around a level."""
+
+    baseline: ClassVar[bool] = True
+    family: Literal["mean"] = Field(description="kind of model")
+    window: int | None = Field(ge=1, description="how many values are averaged; null for all")
+
+
 class SeasonalNaive(Family):
     """The last observed value a whole number of lags before."""
 
@@ -55,6 +63,8 @@ class Blend(Family):
 
 
 Model = Annotated[
-    Naive | SeasonalNaive | DayTypeNaive | Sarima | AutoArima | AutoEts | Mstl | Linear | LightGbm | Recurrent | Blend,
+    (Naive | Mean | SeasonalNaive | DayTypeNaive)
+    | (Sarima | AutoArima | AutoEts | Mstl)
+    | (Linear | LightGbm | Recurrent | Blend),
     Field(discriminator="family"),
 ]

@@ -30,6 +30,7 @@ def _baseline(config: Any, context: BuildContext) -> Forecaster:
 
     kinds = {
         "naive": baselines.Naive,
+        "mean": baselines.Mean,
         "seasonal_naive": baselines.SeasonalNaive,
         "day_type_naive": baselines.DayTypeNaive,
     }
@@ -68,6 +69,7 @@ def _neural(config: Any, context: BuildContext) -> Forecaster:
 
 _FAMILIES: dict[str, Callable[[Any, BuildContext], Forecaster]] = {
     "naive": _baseline,
+    "mean": _baseline,
     "seasonal_naive": _baseline,
     "day_type_naive": _baseline,
     "sarima": _arima,

@@ -18,6 +18,7 @@ from daycast.errors import ConfigError
 
 if TYPE_CHECKING:
     from daycast import config
+    from daycast.config import models
     from daycast.core.windows import Windows
     from daycast.models.context import BuildContext
 
@@ -65,6 +66,22 @@ class Naive(_LookUp):
 
     def _one(self, origin: Origin) -> Float:
         return np.repeat(last_observed(origin.history.y)[:, None], len(origin.future.ds), axis=1)
+
+
+class Mean(_LookUp):
+    """The mean of the last ``window`` observed values, or of all, for every step.
+
+    Fewer than ``window`` of them are averaged as they are.
+    """
+
+    def __init__(self, config: models.Mean, context: BuildContext) -> None:  # noqa: ARG002
+        """``config.window`` counts the values averaged; None for all of the history."""
+        self._window = config.window
+
+    def _one(self, origin: Origin) -> Float:
+        y = origin.history.y
+        level = _mean_of_last(y, np.arange(y.shape[1]), self._window or y.shape[1])
+        return np.repeat(level[:, None], len(origin.future.ds), axis=1)
 
 
 class SeasonalNaive(_LookUp):

@@ -1,7 +1,7 @@
 """Pictures of results, as PNG files."""
 
 from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
-from daycast.adapters.report.scores import coverage, leaderboard, residual_autocorrelation
+from daycast.adapters.report.scores import coverage, leaderboard, reproduction, residual_autocorrelation
 from daycast.adapters.report.training import curves, importances, tuning_history
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "importances",
     "leaderboard",
     "next_horizon",
+    "reproduction",
     "residual_autocorrelation",
     "tuning_history",
 ]

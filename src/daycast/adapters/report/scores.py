@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from daycast.adapters.report.style import BLUE, COLORS, GREY, MOST_SERIES, bars_grid, figure, thousands, whole_numbers
+from daycast.adapters.report.style import (
+    BLUE,
+    COLORS,
+    GREY,
+    MOST_SERIES,
+    ORANGE,
+    bars_grid,
+    figure,
+    thousands,
+    whole_numbers,
+)
 from daycast.core.diagnostics import autocorrelation
 
 
@@ -65,4 +75,22 @@ def residual_autocorrelation(rows: pd.DataFrame, title: str, file: Path, lags: i
             ax.set_ylim(-1.05, 1.05)
             whole_numbers(ax.xaxis)
         axes[-1].set_xlabel("lag, origins")
+    return file
+
+
+def reproduction(lines: pd.DataFrame, title: str, file: Path) -> Path:
+    """Published, ours as published (from the lowest to the highest seed) and ours tuned, as shares of the published.
+
+    Figures without a published one are shown against ours; ``lines`` are those of ``core.reproduce.Line``.
+    """
+    with figure(file, title, height=1.6 + 0.3 * len(lines)) as (ax,):
+        unit = lines["published"].fillna(lines["mean"]).fillna(lines["tuned"])
+        at = np.arange(len(lines))[::-1]
+        for name, color, marker in (("published", GREY, "|"), ("mean", BLUE, "o"), ("tuned", ORANGE, "x")):
+            label = {"mean": "ours as published"}.get(name, name if name == "published" else "ours tuned")
+            ax.plot(lines[name] / unit, at, marker=marker, linestyle="none", color=color, label=label)
+        ax.hlines(at, lines["low"] / unit, lines["high"] / unit, color=BLUE, linewidth=2, alpha=0.5)
+        ax.set_yticks(at, lines["row"] + ", " + lines["figure"], fontsize=8)
+        bars_grid(ax)
+        ax.set_xlabel("error as a share of the published one, or of ours where none was published")
     return file
