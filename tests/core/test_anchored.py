@@ -96,13 +96,13 @@ def test_a_series_without_a_value_yet_is_not_seen():
     assert np.isfinite(seen.past).all()
 
 
-def test_the_spread_is_that_of_the_typical_innovation():
-    innovation = ALONE.observed[:, :, 0]
-    expected = np.median(np.abs(innovation[np.isfinite(innovation)])) * 1.4826
-    assert anchored.spread(ALONE) == pytest.approx(expected)
+def test_the_spread_is_that_of_all_deviations():
+    deviation = ALONE.observed[:, :, RECIPE.observed.index("deviation")]
+    seen = deviation[np.isfinite(deviation)]
+    assert anchored.spread(ALONE) == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)))
 
 
-def test_without_an_innovation_the_spread_is_one():
+def test_without_a_deviation_the_spread_is_one():
     y = np.full_like(Y, np.nan)
     assert anchored.spread(signals(panel(y=y), None, y, RECIPE, AHEAD)) == 1.0
     flat = np.ones_like(Y)

@@ -1,7 +1,7 @@
 """Windows and contexts of models that learn deviations from a profile, told with signals; beside ``core.windows``.
 
-Values here are in spreads: transformed units over the typical size of a day's innovation, so that a network sees
-numbers around one whatever the series. Letters of ``core.frame``, ``core.signals`` and ``core.windows``.
+Values here are in spreads: transformed units over the standard deviation of deviations, so that a network sees numbers
+of the same size whatever the series. Letters of ``core.frame``, ``core.signals`` and ``core.windows``.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from daycast.core.frame import Float, Panel
 from daycast.core.signals import Signals
 from daycast.core.windows import Anchors, Arrays
 
-MAD = 1.4826  # from the median absolute deviation to the standard deviation of a normal distribution
-
 
 def spread(signals: Signals) -> float:
-    """Typical size of a day's innovation over all series, in transformed units; 1 where none is told.
+    """Standard deviation of the days' deviations over all series, in transformed units; 1 where there are none.
 
-    One for all series, so that a series that was not there at the fit has it too.
+    Not that of a typical day: with holidays and blizzards in it, a common day's signals are well below one, which keeps
+    a network from reading much into them. One for all series, so that a series that is new since the fit has it too.
     """
-    innovation = signals.observed[:, :, 0]
-    size = float(np.nanmedian(np.abs(innovation))) * MAD if np.isfinite(innovation).any() else 0.0
+    deviation = signals.observed[:, :, 1]
+    size = float(np.nanstd(deviation)) if np.isfinite(deviation).any() else 0.0
     return size if size > 0 else 1.0
 
 
