@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from daycast.core.forecast import (
+    ITERATED,
     FitReport,
     Forecaster,
     Origin,
@@ -15,7 +18,7 @@ from daycast.core.forecast import (
 )
 from daycast.core.split import origins
 from daycast.errors import HistoryError, OutputError
-from tests.core.builders import SeasonalNaive, count_up, daily_table
+from tests.core.builders import SeasonalNaive, count_up, daily_table, noise_table
 
 DAYS = pd.date_range("2024-01-01", periods=60)
 
@@ -210,3 +213,24 @@ def test_histories_that_are_views_of_one_another_go_together():
     groups = together([views[0], other, views[1], later, views[2]])
     assert [members for members, _ in groups] == [[0, 2, 4], [1], [3]]
     assert all(longest is o for (_, longest), o in zip(groups, (views[1], other, later), strict=True))
+
+
+class Last:
+    """The last value plus one; unlike the others it keeps nothing of what it was shown."""
+
+    horizon, min_history = 1, 1
+
+    def predict(self, shown):
+        return np.stack([o.history.y[:, -1:] + 1 for o in shown])
+
+
+def test_many_origins_are_iterated_as_each_alone_and_in_bounded_memory():
+    table = noise_table(1200, [f"s{i}" for i in range(40)])
+    chosen = origins(table, table.panel.ds[-3 * ITERATED - 10 : -10], 5)
+    history = chosen[-1].history
+    tracemalloc.start()
+    made = predict(Last(), chosen)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * ITERATED * (history.known.nbytes + history.y.nbytes)
+    np.testing.assert_allclose(made, np.stack([o.history.y[:, -1:] + np.arange(1, 6) for o in chosen]), rtol=1e-12)

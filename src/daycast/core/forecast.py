@@ -72,6 +72,10 @@ class Forecaster(Protocol):
         ...
 
 
+ITERATED = 32
+"""Origins iterated at once: each needs a history of its own to take up its forecasts, and a backtest has hundreds."""
+
+
 def predict(model: Forecaster, origins: Sequence[Origin]) -> Float:
     """Forecasts ``(O, N, H)`` over the whole of each origin's future, iterating where H exceeds the model's horizon.
 
@@ -92,17 +96,36 @@ def predict(model: Forecaster, origins: Sequence[Origin]) -> Float:
             f"{len(shortest.ds)} up to {shortest.cutoff.date()}",
             "forecast from a later date, or use a model with a shorter memory",
         )
-    first = model.predict([Origin(o.history, o.future.head(block)) for o in origins])
-    shape = (len(origins), len(shortest.ids), block)
-    if first.shape != shape:
-        raise OutputError(f"forecasts of shape (origins, series, steps) {shape}", f"{first.shape}", "mend the model")
-    floor = origins[0].history.spec.floor
-    if floor is not None:
-        first = np.maximum(first, floor)  # NaN stays NaN
+    first = _block(model, [Origin(o.history, o.future.head(block)) for o in origins])
     if block == horizon:
         return first
-    later = [Origin(o.history.extended(y, o.future), o.future.tail(block)) for o, y in zip(origins, first, strict=True)]
-    return np.concatenate([first, predict(model, later)], axis=2)
+    parts = range(0, len(origins), ITERATED)
+    return np.concatenate([_iterated(model, origins[i : i + ITERATED], first[i : i + ITERATED]) for i in parts])
+
+
+def _block(model: Forecaster, origins: Sequence[Origin]) -> Float:
+    """Forecasts over futures that the model can see to the end of, held at the floor."""
+    made = model.predict(origins)
+    history, future = origins[0].history, origins[0].future
+    shape = (len(origins), len(history.ids), len(future.ds))
+    if made.shape != shape:
+        raise OutputError(f"forecasts of shape (origins, series, steps) {shape}", f"{made.shape}", "mend the model")
+    return made if history.spec.floor is None else np.maximum(made, history.spec.floor)  # NaN stays NaN
+
+
+def _iterated(model: Forecaster, origins: Sequence[Origin], made: Float) -> Float:
+    """Go on from the first block ``made`` to the end of the futures, forecasts taking the place of history."""
+    horizon = len(origins[0].future.ds)
+    unknown = np.full((made.shape[1], horizon), np.nan)
+    whole = [o.history.extended(unknown, o.future) for o in origins]  # one copy each; what is seen are views of it
+    while (done := made.shape[2]) < horizon:
+        block, seen = min(model.horizon, horizon - done), []
+        for origin, panel, values in zip(origins, whole, made, strict=True):
+            start = len(origin.history.ds)
+            panel.y[:, start : start + done] = values
+            seen.append(Origin(panel.until(panel.ds[start + done - 1]), origin.future.tail(done).head(block)))
+        made = np.concatenate([made, _block(model, seen)], axis=2)
+    return made
 
 
 def together(origins: Sequence[Origin]) -> list[tuple[list[int], Origin]]:
