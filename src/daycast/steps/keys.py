@@ -93,7 +93,7 @@ def compare(config: Config, data: DataRef) -> str:
 
 def run(config: Config, data: DataRef) -> str:
     """Key of a whole run: the same data, code and configuration are the same run."""
-    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner"}))
+    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner", "alert"}))
 
 
 def record(run: RunRef, tested: str) -> str:
