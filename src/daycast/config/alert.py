@@ -19,7 +19,9 @@ class Low(Section):
 
     drop: float = Field(gt=0, lt=1, description="share of the usual level that a low day lacks at least, in (0, 1)")
     by: tuple[str, ...] = Field(description="known categorical columns whose combinations are the classes of days")
-    window: int = Field(ge=1, description="last normal timestamps of a class, those without an event, that make a level")
+    window: int = Field(
+        ge=1, description="last normal timestamps of a class, those without an event, that make a level"
+    )
     statistic: Literal["median", "mean"] = Field(description="of these timestamps")
 
     def rule(self) -> Rule:
@@ -36,7 +38,9 @@ class AlertNetwork(Recurrent):
     def _suits_alerts(self) -> AlertNetwork:
         faults = []
         if self.output == "seq2seq":
-            faults.append("output: expected direct, dense or every_step: a decoder would be fed probabilities as values")
+            faults.append(
+                "output: expected direct, dense or every_step: a decoder would be fed probabilities as values"
+            )
         if self.horizon is not None:
             faults.append(f"horizon: expected null, as probabilities can't be iterated, found {self.horizon}")
         if self.search:

@@ -14,12 +14,31 @@ SCORES = ("brier", "skill", "average_precision", "log_loss", "accuracy", "precis
 """See ``score``."""
 
 
-def score(rows: pd.DataFrame, threshold: float, by: Sequence[str] = ("unique_id",)) -> pd.DataFrame:
-    """Scores of each model at identical rows: those that are known, and for which every model has a probability.
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows to score: those of days that are known, and of which every model tells a probability.
 
     Args:
-        rows: ``unique_id, cutoff, ds, step, model, probability, low``; low is 1, 0 or NaN where unknown. One of the
-            models is ``base_rate``.
+        rows: ``unique_id, cutoff, step, model, probability, low``; low is 1, 0 or NaN where unknown.
+
+    Raises:
+        HistoryError: there is none.
+    """
+    told = rows.dropna(subset=["low", "probability"])
+    everyone = told.groupby(["unique_id", "cutoff", "step"])["model"].transform("nunique") == rows["model"].nunique()
+    if not everyone.any():
+        raise HistoryError(
+            "observed days in the test window whose usual level is known",
+            "none",
+            "move the backtest's window to observed dates, or set backtest.series to series that are observed there",
+        )
+    return told[everyone].reset_index(drop=True)
+
+
+def score(rows: pd.DataFrame, threshold: float, by: Sequence[str] = ("unique_id",)) -> pd.DataFrame:
+    """Scores of each model.
+
+    Args:
+        rows: of ``comparable``; one of the models is ``base_rate``.
         threshold: probability from which on an alert is raised.
         by: columns of which each combination is scored by itself.
 
@@ -30,29 +49,15 @@ def score(rows: pd.DataFrame, threshold: float, by: Sequence[str] = ("unique_id"
         bar is ``share``, which any constant reaches. ``log_loss``: mean cross-entropy, nats. ``accuracy``,
         ``precision`` (of alerts, the right ones) and ``recall`` (of low days, those with an alert): of alerts at the
         threshold. NaN where there is nothing to divide by.
-
-    Raises:
-        HistoryError: no row is known.
     """
-    at = [*dict.fromkeys([*by, "unique_id", "cutoff", "step"])]
-    whole = rows.dropna(subset=["low", "probability"])
-    complete = whole.groupby(at)["model"].transform("nunique") == rows["model"].nunique()
-    known = whole[complete]
-    if known.empty:
-        raise HistoryError(
-            "observed days in the test window whose usual level is known",
-            "none",
-            "move the backtest's window to observed dates, or set backtest.series to series that are observed there",
-        )
-    lines = []
-    for group, part in known.groupby(list(by), sort=True):
-        told = dict(zip(by, group, strict=True))
-        lines += [{**told, "model": m, **_scores(own, threshold)} for m, own in part.groupby("model", sort=False)]
-    found = pd.DataFrame(lines)
-    base = found[found["model"] == "base_rate"].set_index(list(by))["brier"]
-    bar = base.reindex(pd.MultiIndex.from_frame(found[list(by)]) if len(by) > 1 else found[by[0]]).to_numpy()
-    found["skill"] = np.where(bar > 0, 1 - found["brier"] / np.where(bar > 0, bar, 1.0), np.nan)
-    return found[[*by, "model", "n", "share", *SCORES]]
+    lines: list[dict[str, Any]] = []
+    for group, part in rows.groupby(list(by), sort=True):
+        found = {model: _scores(own, threshold) for model, own in part.groupby("model", sort=False)}
+        bar = found["base_rate"]["brier"]
+        for model, values in found.items():
+            skill = 1 - values["brier"] / bar if bar > 0 else np.nan
+            lines.append({**dict(zip(by, group, strict=True)), "model": model, **values, "skill": skill})
+    return pd.DataFrame(lines)[[*by, "model", "n", "share", *SCORES]]
 
 
 def _scores(rows: pd.DataFrame, threshold: float) -> dict[str, Any]:

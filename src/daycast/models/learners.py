@@ -1,4 +1,4 @@
-"""What a tabular model learns with: rows of features to deviations, or to probabilities. Letters of ``core.tabular``."""
+"""What a tabular model learns with: rows of features to deviations or probabilities. Letters of ``core.tabular``."""
 
 from __future__ import annotations
 

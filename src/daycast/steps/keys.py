@@ -96,6 +96,16 @@ def run(config: Config, data: DataRef) -> str:
     return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner", "alert"}))
 
 
+def alerts(config: Config, data: DataRef, name: str) -> str:
+    """Key of one model's probabilities of low days; the threshold and whose alerts count change none of them."""
+    alert, folds = config.alert, _folds(config, *FITTING, "step_size")
+    own: list[object] = [alert.logistic] if name == "logistic" else []
+    if name == "network":
+        own += [alert.network, alert.seeds, config.seed, config.trainer]
+    code = content.code(*ARRAYS, "models", "steps/alerts.py")
+    return content.key("alerts", name, code, *_data(config, data), folds, alert.low, own)
+
+
 def record(run: RunRef, tested: str) -> str:
     """Key of a model's log in a run: another run logs the same result anew."""
     return content.key("record", run.run_id, tested)
