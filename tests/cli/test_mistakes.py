@@ -13,7 +13,15 @@ from tests.project import lay_out
 
 COMMANDS = [
     *(["run"], ["ingest"], ["validate"], ["prepare"], ["tune"], ["backtest"], ["forecast"], ["promote"]),
-    *(["leaderboard"], ["ui"], ["config", "show"], ["config", "schema"], ["data", "restore"], ["audit", "leakage"]),
+    *(
+        ["leaderboard"],
+        ["alerts"],
+        ["ui"],
+        ["config", "show"],
+        ["config", "schema"],
+        ["data", "restore"],
+        ["audit", "leakage"],
+    ),
 ]
 HEAVY = ("torch", "pandas", "numpy", "mlflow", "prefect", "optuna", "great_expectations", "dvc", "hydra", "sqlalchemy")
 
@@ -55,6 +63,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["leaderboard"], 3, "daycast run dataset=tiny"),
         (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
         (["forecast", "--quiet"], 5, "daycast run dataset=tiny"),
+        (["alerts", "--quiet"], 3, "daycast ingest dataset=tiny"),
+        (["alerts", "alert.threshold=2"], 2, "alert.threshold"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
         (["data", "restore", "--run", "abc"], 6, "abc"),
     ],
