@@ -84,7 +84,7 @@ def test_people_get_tables_and_the_second_time_from_the_cache(monkeypatch: pytes
     done = daycast("alert.threshold=0")
     assert done.exit_code == 0, done.output
     assert "days that lack 10%" in done.output
-    assert "by network; an alert from 0% on" in done.output
+    assert "by logistic; an alert from 0% on" in done.output
     assert done.output.count("LOW") == 14
     none = daycast("alert.threshold=1", "--only-alerts")
     assert "an alert from 100% on: none" in none.output
