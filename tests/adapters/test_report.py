@@ -46,8 +46,22 @@ LINES = pd.DataFrame(
     }
 )
 
+
+def told(ids: tuple[str, ...] = ("bus", "rail")) -> pd.DataFrame:
+    """Probabilities of two models, of days of which a third is low; the last series has no low day."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for name in ids:
+        low = (rng.random(60) < (0.0 if name == ids[-1] else 1 / 3)).astype(float)
+        for model, probability in (("base_rate", np.full(60, 0.3)), ("network", (low + rng.random(60)) / 2)):
+            parts.append(pd.DataFrame({"unique_id": name, "model": model, "probability": probability, "low": low}))
+    return pd.concat(parts, ignore_index=True)
+
+
 DRAWINGS: dict[str, Callable[[Path], Path]] = {
     "forecast_against_actual": lambda f: report.forecast_against_actual(rows(), "gru", "rides per day", f),
+    "reliability": lambda f: report.reliability(told(), "low days", f),
+    "precision_recall": lambda f: report.precision_recall(told(), "low days", f),
     "few_origins": lambda f: report.forecast_against_actual(rows(every=7), "gru", "rides per day", f),
     "many_series": lambda f: report.forecast_against_actual(rows(tuple("abcdefgh")), "gru", "rides", f),
     "residual_autocorrelation": lambda f: report.residual_autocorrelation(rows(), "gru: residuals", f),

@@ -16,6 +16,7 @@ COMMANDS = [
     *(
         ["reproduce"],
         ["leaderboard"],
+        ["alerts"],
         ["ui"],
         ["config", "show"],
         ["config", "schema"],
@@ -63,6 +64,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["leaderboard"], 3, "daycast run dataset=tiny"),
         (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
         (["forecast", "--quiet"], 5, "daycast run dataset=tiny"),
+        (["alerts", "--quiet"], 3, "daycast ingest dataset=tiny"),
+        (["alerts", "alert.threshold=2"], 2, "alert.threshold"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
         (["data", "restore", "--run", "abc"], 6, "abc"),
         (["reproduce", "--rows", "simple_rn"], 2, "did you mean `simple_rnn`"),

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from daycast.config import Config, compose, config_hash, dataset_only
 from daycast.errors import ConfigError
 
-GROUPS = ("dataset", "model", "backtest", "tuning", "trainer", "promotion")
+GROUPS = ("dataset", "model", "backtest", "tuning", "trainer", "promotion", "alert")
 SHIPPED = [(g, file.stem) for g in GROUPS for file in sorted((ROOT / "conf" / g).glob("*.yaml"))]
 
 

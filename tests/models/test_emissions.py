@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import special, stats
+from sklearn.metrics import log_loss
 
 from daycast.errors import ModelError
 from daycast.models.emissions import LOSSES, SMALLEST, Pinball, emission
@@ -160,3 +161,25 @@ def test_degrees_of_freedom_leave_a_variance():
     width = emission("student_t", ()).quantiles(x, (0.9,))[0, 0].item()
     assert width == pytest.approx(stats.t(2).ppf(0.9) * (softplus(1.0) + SMALLEST), rel=1e-9)
     assert math.isfinite(width)
+
+
+def test_cross_entropy_is_that_of_scikit_learn_and_its_forecast_a_probability():
+    x, y = drawn(1)
+    low = (y > 1).astype(float)
+    of = emission("cross_entropy", ())
+    told = special.expit(x[..., 0])
+    close(of.loss(torch.from_numpy(x), torch.from_numpy(low)), log_loss(low.ravel(), told.ravel()))
+    np.testing.assert_allclose(of.point(torch.from_numpy(x)).numpy(), told, rtol=1e-12)
+
+
+def test_cross_entropy_of_the_surest_mistake_stays_finite():
+    x = torch.tensor([[-500.0]], requires_grad=True)
+    value = emission("cross_entropy", ()).loss(x, torch.ones(1))
+    value.backward()
+    assert value.item() == pytest.approx(500.0)
+    assert torch.isfinite(x.grad).all()
+
+
+def test_probabilities_have_no_quantiles():
+    with pytest.raises(ModelError, match="one of probabilities"):
+        emission("cross_entropy", ()).quantiles(torch.zeros(1), (0.5,))

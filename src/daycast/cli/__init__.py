@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from daycast.cli import data, inspect, interrupt, pipeline
+from daycast.cli import alerts, data, inspect, interrupt, pipeline
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -36,7 +36,7 @@ def application() -> typer.Typer:
     )
     for command in (pipeline.run, data.ingest, data.validate, data.prepare, pipeline.tune, pipeline.backtest):
         app.command()(command)
-    for command in (pipeline.forecast, pipeline.promote, pipeline.leaderboard, inspect.ui, reproduce):
+    for command in (pipeline.forecast, alerts.alerts, pipeline.promote, pipeline.leaderboard, inspect.ui, reproduce):
         app.command()(command)
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),

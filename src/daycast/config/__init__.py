@@ -10,6 +10,7 @@ from daycast.config.compose import compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
+    from daycast.config.alert import Alert, AlertNetwork, Logistic
     from daycast.config.models import Blend, DayTypeNaive, Model, Naive, SeasonalNaive
     from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
     from daycast.config.recurrent import Conv, Dilated, Recurrent
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from daycast.config.tabular import LightGbm, Linear
 
 __all__ = [
+    "Alert",
+    "AlertNetwork",
     "AutoArima",
     "AutoEts",
     "Backtest",
@@ -29,6 +32,7 @@ __all__ = [
     "Intervals",
     "LightGbm",
     "Linear",
+    "Logistic",
     "Model",
     "Mstl",
     "Naive",
@@ -46,10 +50,12 @@ __all__ = [
 
 _IN_SECTIONS = ("Backtest", "Config", "Intervals", "Promotion", "Runner", "Trainer", "Tuning")
 _IN_RECURRENT = ("Conv", "Dilated")
+_IN_ALERT = ("Alert", "AlertNetwork", "Logistic")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place = "sections" if name in _IN_SECTIONS else "recurrent" if name in _IN_RECURRENT else "models"
+    places = {"sections": _IN_SECTIONS, "recurrent": _IN_RECURRENT, "alert": _IN_ALERT}
+    place = next((place for place, names in places.items() if name in names), "models")
     return getattr(import_module(f"{__name__}.{place}"), name)

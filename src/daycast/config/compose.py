@@ -94,11 +94,11 @@ def dataset_only(root: Path, name: str) -> Dataset:
     return _validate(Dataset, plain, {"dataset": place}, at="dataset")
 
 
-def config_hash(config: Config) -> str:
-    """Content key of what determines results (where tasks run does not)."""
+def config_hash(config: Config, without: Sequence[str] = ("runner", "alert")) -> str:
+    """Content key of what determines results: where tasks run does not, nor do alerts change a forecast."""
     from daycast.core.content import key
 
-    return key(config.model_dump(mode="json", exclude={"runner"}))
+    return key(config.model_dump(mode="json", exclude=set(without)))
 
 
 def _validate(kind: type[T], values: Any, places: Mapping[str, str], at: str = "", *, together: bool = True) -> T:

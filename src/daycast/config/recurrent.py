@@ -206,4 +206,4 @@ class Recurrent(Family):
 
     def with_parameters(self, parameters: dict[str, Any]) -> Recurrent:
         """This model with a trial's parameters in place, checked again; its search space is spent."""
-        return Recurrent.model_validate({**self.model_dump(), **parameters, "search": {}})
+        return type(self).model_validate({**self.model_dump(), **parameters, "search": {}})

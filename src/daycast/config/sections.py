@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, ValidationInfo, model_validator
 
+from daycast.config.alert import Alert
 from daycast.config.dataset import Dataset
 from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
@@ -162,6 +163,7 @@ class Config(Section):
     tuning: Tuning = Field(description="hyperparameter search")
     trainer: Trainer = Field(description="training loop")
     promotion: Promotion = Field(description="the gate")
+    alert: Alert = Field(description="probabilities of exceptionally low days (`daycast alerts`)")
     runner: Runner = Field(description="where tasks run")
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ class Profile(Section):
         return Recipe(**self.model_dump())
 
 
-class _Tabular(Family):
+class Tabular(Family):
     inputs: Literal["joint", "each"] = Field(
         description="joint: a learner per series, given the signals of all; each: one for all series, given its own"
     )
@@ -45,7 +45,7 @@ class _Tabular(Family):
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
 
-class LightGbm(_Tabular):
+class LightGbm(Tabular):
     """Gradient-boosted trees by LightGBM on signals and calendar."""
 
     family: Literal["lightgbm"] = Field(description="kind of model")
@@ -59,7 +59,7 @@ class LightGbm(_Tabular):
     bags: int = Field(ge=1, le=100, description="seeds averaged")
 
 
-class Linear(_Tabular):
+class Linear(Tabular):
     """Ridge regression on signals and calendar, one for each step ahead."""
 
     family: Literal["linear"] = Field(description="kind of model")

@@ -64,15 +64,15 @@ class Anchors(NamedTuple):
     """
 
     ahead: Single
-    goal: Single
-    base: Single
+    goal: Single | Float
+    base: Single | Float
     classes: NDArray[np.int32]
 
     def targets(self, group: NDArray[np.intp], cutoff: NDArray[np.intp], horizon: int) -> Single:
         """``(B, H, K)``: the goals of the H timestamps after each cutoff, less their levels as known at it."""
         days = cutoff[:, None] + np.arange(1, horizon + 1)
         base = self.base[group[:, None], cutoff[:, None], self.classes[days]]
-        return np.asarray(self.goal[group[:, None], days] - base)
+        return np.asarray(self.goal[group[:, None], days] - base, dtype=np.float32)
 
 
 class Arrays(NamedTuple):
@@ -237,7 +237,7 @@ def _unanchored(anchors: Anchors, horizon: int) -> NDArray[np.bool_]:
     return out
 
 
-def _whole(values: Single) -> NDArray[np.bool_]:
+def _whole(values: Single | Float) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values).all(axis=-1))
 
 

@@ -1,4 +1,5 @@
-"""What a network's numbers mean: forecasts, quantiles, or parameters of a distribution; and the loss of each.
+"""What a network's numbers mean: forecasts, quantiles, parameters of a distribution, or the odds of an event; and the
+loss of each.
 
 Shapes: ``x (..., P)``, P numbers of each target; ``target (...)``; ``Q`` levels. Losses are means over all targets,
 in transformed units.
@@ -172,10 +173,30 @@ class StudentT:
         return x[..., :1] + scale[..., None] * torch.from_numpy(units).to(x)
 
 
+@dataclass(frozen=True)
+class LogOdds:
+    """The logarithm of an event's odds, whose forecast is its probability; the loss is the cross-entropy in nats with a
+    target of 1 where the event came and 0 where it did not."""
+
+    numbers: int = 1
+
+    def point(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x[..., 0])
+
+    def loss(self, x: Tensor, target: Tensor) -> Tensor:
+        # Of the logits: the logarithm of a probability that rounds to 0 would be infinite.
+        return functional.binary_cross_entropy_with_logits(x[..., 0].float(), target.float())
+
+    def quantiles(self, x: Tensor, levels: Sequence[float]) -> Tensor:  # noqa: ARG002
+        raise ModelError("a network of values", "one of probabilities", "ask it for `predict` alone")
+
+
 def emission(loss: str, levels: tuple[float, ...]) -> Emission:
     """What the configured loss makes of a network's numbers; ``levels`` are those of ``pinball``."""
     if loss == "pinball":
         return Pinball(levels)
     if loss == "gaussian":
         return Gaussian()
+    if loss == "cross_entropy":
+        return LogOdds()
     return StudentT() if loss == "student_t" else Point(loss)

@@ -1,4 +1,4 @@
-"""What a tabular model learns with: rows of features to deviations. Letters of ``core.tabular``."""
+"""What a tabular model learns with: rows of features to deviations or probabilities. Letters of ``core.tabular``."""
 
 from __future__ import annotations
 
@@ -96,24 +96,29 @@ class Ridge:
 
     dummies: ClassVar[bool] = True
 
-    def __init__(self, config: config.Linear, context: BuildContext) -> None:  # noqa: ARG002
+    def __init__(self, config: config.Linear | config.Logistic, context: BuildContext) -> None:  # noqa: ARG002
         self._penalty = config.penalty
         self._learned: Arrays = {}  # mean, scale and weight (H, P), intercept (H,)
 
     def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:  # noqa: ARG002
         """As ``Learner``; the first feature is the step."""
-        from sklearn import linear_model, preprocessing
+        from sklearn import preprocessing
 
         parts: dict[str, list[Float]] = {"mean": [], "scale": [], "weight": [], "intercept": []}
         for step in range(1, int(x[:, 0].max()) + 1):
             rows = x[:, 0] == step
             scaler = preprocessing.StandardScaler().fit(x[rows])
-            model = linear_model.Ridge(alpha=self._penalty * rows.sum())
-            model.fit(np.nan_to_num(scaler.transform(x[rows])), y[rows])
-            found = (scaler.mean_, scaler.scale_, model.coef_, model.intercept_)
+            found = (scaler.mean_, scaler.scale_, *self._solved(np.nan_to_num(scaler.transform(x[rows])), y[rows]))
             for part, value in zip(parts.values(), found, strict=True):
                 part.append(value)
         self._learned = {name: np.asarray(part) for name, part in parts.items()}
+
+    def _solved(self, x: Float, y: Float) -> tuple[Float, float]:
+        """Weights and intercept of one step."""
+        from sklearn.linear_model import Ridge as Solver
+
+        model = Solver(alpha=self._penalty * len(y)).fit(x, y)
+        return model.coef_, model.intercept_
 
     def answer(self, x: Float) -> Float:
         """As ``Learner``."""
@@ -130,4 +135,23 @@ class Ridge:
         self._learned = arrays
 
 
-FAMILIES: dict[str, type[Trees] | type[Ridge]] = {"lightgbm": Trees, "linear": Ridge}
+class LogOdds(Ridge):
+    """Logistic regression by scikit-learn in the same form: learns from 1 and 0, and answers with probabilities."""
+
+    def _solved(self, x: Float, y: Float) -> tuple[Float, float]:
+        from sklearn.linear_model import LogisticRegression
+
+        ones = y.sum()
+        if ones in (0, len(y)):  # nothing to tell apart; half a case of either kind keeps the odds finite
+            return np.zeros(x.shape[1]), float(np.log((ones + 0.5) / (len(y) - ones + 0.5)))
+        model = LogisticRegression(C=1 / (self._penalty * len(y)), max_iter=1000).fit(x, y)
+        return model.coef_[0], float(model.intercept_[0])
+
+    def answer(self, x: Float) -> Float:
+        """Probabilities ``(R,)``."""
+        from scipy.special import expit
+
+        return np.asarray(expit(super().answer(x)))
+
+
+FAMILIES: dict[str, type[Trees] | type[Ridge]] = {"lightgbm": Trees, "linear": Ridge, "logistic": LogOdds}

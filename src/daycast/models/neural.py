@@ -134,7 +134,7 @@ class NeuralForecaster:
         for first, some, transforms in self._transformed(origins):
             for places, seen in transforms.contexts(self.recipe, some, max(1, CHUNK // groups)):
                 z = self._outputs(network, self._numbered(seen, ids), len(places), levels)
-                raw = [transforms.raw(z[..., q], seen) for q in range(z.shape[-1])]
+                raw = [transforms.raw(self.recipe, z[..., q], seen) for q in range(z.shape[-1])]
                 out[first + np.array(places)] = np.stack(raw, axis=-1)
         return out
 
@@ -229,7 +229,7 @@ def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
     found = (windows.inputs.shape[1], windows.known.shape[1], windows.lookback, windows.horizon)
     groups = 1 if recipe.layout == "joint" else len(history.ids)
     expected = (len(history.ds), known, recipe.lookback, recipe.horizon)
-    if (len(windows.inputs), *found) != (groups, *expected) or (windows.anchors is None) != (recipe.signals is None):
+    if (len(windows.inputs), *found) != (groups, *expected) or (windows.anchors is None) == recipe.anchored:
         raise ModelError(
             f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
             f"{(len(windows.inputs), *found)}",

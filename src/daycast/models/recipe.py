@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daycast.config import Recurrent
-from daycast.core import anchored, transform, windows
+from daycast.core import anchored, lows, transform, windows
 from daycast.core import signals as signal
 from daycast.core.channels import Columns
 from daycast.core.context import Context, context
@@ -34,6 +34,7 @@ class Recipe:
         known: known columns used, or ``None`` for all.
         signals: how the profile's signals are made, or ``None`` to learn the transformed values themselves.
         clip: see ``core.anchored.View``.
+        low: what a low day is, if the targets are whether one comes; ``None`` for values or deviations.
     """
 
     steps: tuple[Step, ...]
@@ -44,6 +45,7 @@ class Recipe:
     known: tuple[str, ...] | None
     signals: signal.Recipe | None
     clip: float
+    low: lows.Rule | None = None
 
     @classmethod
     def of(cls, model: Recurrent, horizon: int) -> Recipe:
@@ -52,6 +54,11 @@ class Recipe:
         made = None if model.profile is None else model.profile.recipe()
         ahead = model.steps(horizon)
         return cls(steps, model.lookback, ahead, model.inputs, model.train_steps, model.known, made, model.clip)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether windows hold their targets beside their inputs."""
+        return self.signals is not None or self.low is not None
 
     @property
     def min_history(self) -> int:
@@ -108,9 +115,11 @@ class Transforms(NamedTuple):
         """What windows of ``history`` look into, transformed."""
         z = transform.forward(self.y, history.y)
         if recipe.signals is None:
-            return windows.arrays(history, z, recipe.layout, self.past, recipe.columns(history.known_names))
-        of = signal.signals(history, None, z, recipe.signals, recipe.horizon)
-        return self._view(recipe, history).arrays(history, of, z)
+            made = windows.arrays(history, z, recipe.layout, self.past, recipe.columns(history.known_names))
+        else:
+            of = signal.signals(history, None, z, recipe.signals, recipe.horizon)
+            made = self._view(recipe, history).arrays(history, of, z)
+        return made if recipe.low is None else lows.marked(made, history, recipe.low, recipe.layout)
 
     def windows(self, recipe: Recipe, history: Panel) -> Windows:
         """All windows of ``history``, transformed."""
@@ -153,8 +162,11 @@ class Transforms(NamedTuple):
             _picked([y for y, _ in fitted], rows), _picked(past, rows_of_past) if past else None, self.spread
         )
 
-    def raw(self, z: Float, seen: Context) -> Float:
-        """Raw values ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never observed."""
+    def raw(self, recipe: Recipe, z: Float, seen: Context) -> Float:
+        """Raw values (of low days: probabilities) ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never
+        observed."""
+        if recipe.low is not None:
+            return np.where(seen.seen[..., None], z, np.nan)
         if seen.level is not None and self.spread is not None:
             return transform.inverse(self.y, z * self.spread + seen.level, seen.tail)
         # An anchor before a series' first value: take that value, as if the series had been flat until then.

@@ -36,7 +36,7 @@ class Tabular:
 
     recurrent = False
 
-    def __init__(self, config: config.LightGbm | config.Linear, context: BuildContext) -> None:
+    def __init__(self, config: config.LightGbm | config.Linear | config.Logistic, context: BuildContext) -> None:
         """What is learned with follows from the family of ``config``."""
         self._config, self._context = config, context
         self._new = learners.FAMILIES[config.family]
@@ -98,12 +98,24 @@ class Tabular:
     ) -> tuple[Float, Float]:
         """Rows and targets of one series, of which ``max_rows`` over all members are kept, evenly spread."""
         origin, step = pairs
-        target = z[series, origin + step] - source.signals.base(origin, origin + step)[series]
+        target = self._targets(source, series, z, origin, origin + step)
         seen = np.flatnonzero(np.isfinite(target))
         every = max(1, -(-len(seen) * len(members) // self._config.max_rows))
         kept = seen[series % every :: every]
         x, self._names = source.rows(series, self._others(series), origin[kept], step[kept])
         return x, target[kept]
+
+    def _targets(self, source: Source, series: int, z: Float, origin: Rows, days: Rows) -> Float:
+        """What a learner learns of one series' timestamps ``days`` as seen from the origins, ``(R,)``."""
+        return z[series, days] - source.signals.base(origin, days)[series]
+
+    def _start(self, source: Source, origin: Rows, days: Rows) -> Float:
+        """What learners' answers are added to, ``(N, R)``: the profile of the timestamps as known at the origins."""
+        return source.signals.base(origin, days)
+
+    def _raw(self, out: Float) -> Float:
+        """Forecasts ``(O, N, H)`` in raw units."""
+        return transform.inverse(self._transform, out, np.zeros((*out.shape[:2], 0)))
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
@@ -127,12 +139,12 @@ class Tabular:
             source = Source.of(history, longest.future, of, self._recipe, self._config.lags, self._new.dummies)
             cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
             out[members] = self._forecasts(source, cutoffs, horizon)
-        return transform.inverse(self._transform, out, np.zeros((len(origins), len(self._ids), 0)))
+        return self._raw(out)
 
     def _forecasts(self, source: Source, cutoffs: Rows, horizon: int) -> Float:
         """Forecasts ``(O, N, H)`` in transformed units."""
         origin, step = (a.ravel() for a in np.meshgrid(cutoffs, np.arange(1, horizon + 1), indexing="ij"))
-        z = source.signals.base(origin, origin + step)
+        z = self._start(source, origin, origin + step)
         for learner, members in zip(self._learners, self._members(), strict=True):
             for n in members:
                 for part in _chunks(len(origin)):

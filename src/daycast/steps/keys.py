@@ -95,7 +95,17 @@ def compare(config: Config, data: DataRef) -> str:
 
 def run(config: Config, data: DataRef) -> str:
     """Key of a whole run: the same data, code and configuration are the same run."""
-    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner"}))
+    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner", "alert"}))
+
+
+def alerts(config: Config, data: DataRef, name: str) -> str:
+    """Key of one model's probabilities of low days; the threshold and whose alerts count change none of them."""
+    alert, folds = config.alert, _folds(config, *FITTING, "step_size")
+    own: list[object] = [alert.logistic] if name == "logistic" else []
+    if name == "network":
+        own += [alert.network, alert.seeds, config.seed, config.trainer]
+    code = content.code(*ARRAYS, "models", "steps/alerts.py")
+    return content.key("alerts", name, code, *_data(config, data), folds, alert.low, own)
 
 
 def record(run: RunRef, tested: str) -> str:

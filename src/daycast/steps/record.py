@@ -1,4 +1,5 @@
-"""The one place that logs: turns what steps left behind into MLflow runs, and never computes a result itself.
+"""The place that logs (of alerts, ``record_alerts``): turns what steps left behind into MLflow runs, and never computes
+a result itself.
 
 One parent run per pipeline run, a child per model, a grandchild per trial. A run is found by its content key, so a
 pipeline that was killed, or is run again with nothing changed, goes on in the same run and logs nothing twice.
@@ -51,7 +52,7 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
     }
     name = f"{config.backtest.name}-{config.tuning.name}-{data.version[:6]}-{hashed[:4]}"
     run_id = tracking.open_run(where, data.dataset, keys.run(config, data), name, tags, params)
-    tracking.use_data(where, [run_id], data.dataset, data.version, _source(settings, data))
+    tracking.use_data(where, [run_id], data.dataset, data.version, source(settings, data))
     return RunRef(run_id=run_id, data_version=data.version, git_commit=commit, config_hash=hashed)
 
 
@@ -111,7 +112,7 @@ def record_model(
     )
     if tuned.study is not None:
         tracking.trials(where, child, tune.trials(settings, tuned), f"validation_{config.backtest.metric}")
-    tracking.use_data(where, [child], data.dataset, data.version, _source(settings, data))
+    tracking.use_data(where, [child], data.dataset, data.version, source(settings, data))
     tracking.close_run(where, child)
     return child
 
@@ -147,7 +148,8 @@ def record_run(
     tracking.tag(where, run.run_id, COMPARED)
 
 
-def _source(settings: Settings, data: DataRef) -> tuple[Path, object]:
+def source(settings: Settings, data: DataRef) -> tuple[Path, object]:
+    """The file of a data version, and the frame it holds, as ``tracking.use_data`` takes them."""
     return versioning.materialise(settings.root, data.version), frame(settings, data)
 
 

@@ -1,6 +1,7 @@
 """Pictures of results, as PNG files."""
 
 from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
+from daycast.adapters.report.probabilities import precision_recall, reliability
 from daycast.adapters.report.scores import coverage, leaderboard, reproduction, residual_autocorrelation
 from daycast.adapters.report.training import curves, importances, tuning_history
 
@@ -11,6 +12,8 @@ __all__ = [
     "importances",
     "leaderboard",
     "next_horizon",
+    "precision_recall",
+    "reliability",
     "reproduction",
     "residual_autocorrelation",
     "tuning_history",
