@@ -12,7 +12,7 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[1]
 # Those whose release can change a forecast.
 LIBRARIES = (
-    *("numpy", "optuna", "pandas", "pytorch-lightning", "scikit-learn", "scipy"),
+    *("arch", "lightgbm", "numpy", "optuna", "pandas", "pytorch-lightning", "scikit-learn", "scipy"),
     *("statsforecast", "statsmodels", "torch", "utilsforecast"),
 )
 
