@@ -48,3 +48,10 @@ def test_each_series_counts_once_and_missing_values_not_at_all():
 
 def test_a_single_origin_tells_nothing():
     assert np.isnan(mae_interval(rows(np.asarray([3.0]), 7))).all()
+
+
+@pytest.mark.parametrize("origins", [2, 5, 29, 30])
+def test_few_origins_have_an_interval_too(origins):
+    errors = RNG.exponential(10, origins)
+    low, high = mae_interval(rows(errors, 3))
+    assert errors.min() <= low < errors.mean() < high <= errors.max()

@@ -37,6 +37,11 @@ def test_robust_takes_the_deviation_where_most_values_are_equal():
     assert fit(Scale("robust"), y) == {"shift": [0.0], "scale": [pytest.approx(3.0)]}
 
 
+def test_mean_divides_by_the_mean_size_and_keeps_signs_and_shares():
+    y = np.array([[-1.0, 3.0, np.nan, 2.0]])
+    assert fit(Scale("mean"), y) == {"shift": [0.0], "scale": [2.0]}
+
+
 def test_log1p_is_taken_before_the_scale():
     y = np.expm1(np.array([[1.0, 2.0, 3.0]]))
     state = fit(Scale("minmax", log1p=True), y)

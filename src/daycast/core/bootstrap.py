@@ -11,6 +11,7 @@ from daycast.core.frame import Float
 
 SHARE = 0.9
 DRAWS = 2000
+FEW = 30  # origins
 SEED = 0  # of the draws: the same rows give the same interval
 
 
@@ -35,8 +36,10 @@ def mae_interval(rows: pd.DataFrame) -> tuple[float, float]:
     cutoffs = rows["cutoff"].drop_duplicates().sort_values()
     ahead = int((cutoffs < rows.loc[rows["cutoff"] == cutoffs.iloc[0], "ds"].max()).sum())
     mean = np.divide(total.sum(axis=1), count.sum(axis=1), out=np.zeros(len(total)), where=count.sum(axis=1) > 0)
-    found = optimal_block_length(mean)["stationary"].iloc[0] if np.ptp(mean) > 0 else 1.0
-    block = math.ceil(min(max(found if np.isfinite(found) else 1.0, ahead, 1.0), len(total) / 2))
+    # Of a few origins, or of errors that are all the same, there is nothing to estimate a length from.
+    known = len(mean) >= FEW and np.ptp(mean) > 0
+    length = float(optimal_block_length(mean)["stationary"].iloc[0]) if known else 1.0
+    block = math.ceil(min(max(length, ahead, 1.0), len(total) / 2))
 
     def mae(total: Float, count: Float) -> Float:
         seen = count.sum(axis=0)
