@@ -54,6 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "auto_arima": {"known": ["holiday"], "train_steps": 60},
     "auto_ets": {"train_steps": 60},
     "mstl": {"season_lengths": [7, 28], "train_steps": 120},
+    "lightgbm": {"rounds": 20, "bags": 2},
 }  # by family
 
 

@@ -115,9 +115,10 @@ def test_metrics_have_the_same_names_in_every_model(project: Project, outcome: O
     assert names == dict.fromkeys(MODELS, wanted)
     parent = tracking.find(project.tracking, outcome.run.run_id)
     best = next(c for c in children if c.name == outcome.board.winner)
-    shared = set(parent.metrics) - {"skill"}
+    shared = set(parent.metrics) - {"skill", "mae_low", "mae_high"}  # these are of the table alone
     assert {m: parent.metrics[m] for m in shared} == pytest.approx({m: best.metrics[m] for m in shared})
     assert {"mae", "mase", "coverage_80"} <= shared
+    assert parent.metrics["mae_low"] < parent.metrics["mae"] < parent.metrics["mae_high"]
 
 
 def test_curves_are_logged_by_epoch_and_errors_by_horizon_step(client: MlflowClient, outcome: Outcome) -> None:
