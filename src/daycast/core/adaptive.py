@@ -10,42 +10,18 @@ and only then does it count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from daycast.core.conformal import LEVELS, Scale, checked, enough, least_size, ranks
-from daycast.core.forecast import LEAST, units
+from daycast.core import following
+from daycast.core.conformal import LEVELS, Scale, checked, enough, least_size, shifted
+from daycast.core.following import PACE, Pace
+from daycast.core.forecast import LEAST, quantile_columns, units
 from daycast.core.frame import Float
 from daycast.errors import ModelError
 
-Times = NDArray[np.datetime64]
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How fast intervals follow.
-
-    Attributes:
-        rate: what a miss moves a working level by (gamma), that of the paper. 0 leaves a rolling window alone.
-        window: the newest residuals per step that quantiles are taken of.
-    """
-
-    rate: float = 0.005
-    window: int = 365
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Residuals in the order in which they became known."""
-
-    ds: Times
-    residual: Float
-
-    def newest(self, now: np.datetime64, most: int) -> Float:
-        return np.sort(self.residual[: np.searchsorted(self.ds, now, side="right")][-most:])
+__all__ = ["Pace", "adapted_head_offsets", "adapted_offsets", "adaptive", "adaptive_head"]
 
 
 def adaptive(
@@ -53,7 +29,7 @@ def adaptive(
     calibration: pd.DataFrame,
     levels: Sequence[float] = LEVELS,
     scale: Scale = "additive",
-    pace: Pace = Pace(),
+    pace: Pace = PACE,
     floor: float | None = None,
 ) -> pd.DataFrame:
     """Forecast rows with quantiles, each made of what was known at its cutoff: actuals with ``ds`` ≤ cutoff.
@@ -83,10 +59,28 @@ def adaptive(
     unit = np.ones(len(every))
     if scale == "relative":
         unit = units(every["y_hat"], every["unique_id"].map(least_size(calibration).to_dict()))
-    moved = _offsets(every, unit, nominal, pace)
-    values = every[["y_hat"]].to_numpy(np.float64) + moved * unit[:, None]
+    values = every[["y_hat"]].to_numpy(np.float64) + _around_point(every, unit, nominal, pace) * unit[:, None]
     values = (values if floor is None else np.maximum(values, floor))[len(calibration) :]
     return rows.assign(**{f"q{level:g}": values[:, q] for q, level in enumerate(nominal)})
+
+
+def adaptive_head(
+    rows: pd.DataFrame, calibration: pd.DataFrame, pace: Pace = PACE, floor: float | None = None
+) -> pd.DataFrame:
+    """Forecast rows with the quantiles that they carry calibrated, each by what was known at its cutoff.
+
+    As ``adaptive``, but a level's residuals are y minus that level's own quantile (conformalised quantile regression,
+    see ``core.conformal.head_offsets``), and a miss is one of the quantile that was issued, moved and uncrossed.
+
+    Args:
+        rows: ``unique_id, cutoff, ds, step, y`` and a model's own quantiles ``q0.025`` …, raw units.
+        calibration, pace, floor: as of ``adaptive``, calibration with the same quantiles.
+
+    Raises:
+        ModelError: as ``adaptive``, or there are no quantiles.
+    """
+    nominal, every = _ordered(rows, calibration, _levels(rows), pace)
+    return shifted(rows, _of_head(every, nominal, pace)[len(calibration) :], floor)
 
 
 def adapted_offsets(
@@ -94,7 +88,7 @@ def adapted_offsets(
     calibration: pd.DataFrame,
     levels: Sequence[float] = LEVELS,
     scale: Scale = "additive",
-    pace: Pace = Pace(),
+    pace: Pace = PACE,
 ) -> pd.DataFrame:
     """What ``core.forecast.band`` adds to forecasts made when all of ``rows`` has come: where ``adaptive`` has got to.
 
@@ -112,18 +106,38 @@ def adapted_offsets(
         ModelError: as ``adaptive``.
     """
     nominal, every = _ordered(rows, calibration, levels, pace)
+    whole, pairs = _with_next(every)
+    least = least_size(calibration) if scale == "relative" else None
+    unit = np.ones(len(whole)) if least is None else units(whole["y_hat"], whole["unique_id"].map(least.to_dict()))
+    made = _table(_around_point(whole, unit, nominal, pace)[len(every) :], pairs, nominal)
+    return made if least is None else made.assign(**{LEAST: least.reindex(made.index, level="unique_id")})
+
+
+def adapted_head_offsets(rows: pd.DataFrame, calibration: pd.DataFrame, pace: Pace = PACE) -> pd.DataFrame:
+    """What ``core.conformal.calibrated`` adds to a model's own quantiles when all of ``rows`` has come.
+
+    To ``adaptive_head`` as ``adapted_offsets`` is to ``adaptive``; arguments and errors as of the first. A row need not
+    ascend.
+    """
+    nominal, every = _ordered(rows, calibration, _levels(rows), pace)
+    whole, pairs = _with_next(every)
+    return _table(_of_head(whole, nominal, pace)[len(every) :], pairs, nominal)
+
+
+def _levels(rows: pd.DataFrame) -> list[float]:
+    return [float(name[1:]) for name in quantile_columns(rows)]
+
+
+def _with_next(every: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows with the next forecast of each pair of series and step, of which nothing is known yet, behind; the pairs."""
     pairs = every[["unique_id", "step"]].drop_duplicates().sort_values(["unique_id", "step"], ignore_index=True)
     now = max(every["cutoff"].max(), every.loc[every["y"].notna(), "ds"].max())  # NaT is never the larger one
     ahead = pairs.assign(cutoff=now, ds=max(now, every["ds"].max()) + pd.Timedelta(days=1), y_hat=np.nan, y=np.nan)
-    whole = pd.concat([every, ahead], ignore_index=True)
-    least = least_size(calibration) if scale == "relative" else None
-    unit = np.ones(len(whole)) if least is None else units(whole["y_hat"], whole["unique_id"].map(least.to_dict()))
-    made = pd.DataFrame(
-        _offsets(whole, unit, nominal, pace)[len(every) :],
-        index=pd.MultiIndex.from_frame(pairs),
-        columns=[f"q{level:g}" for level in nominal],
-    )
-    return made if least is None else made.assign(**{LEAST: least.reindex(made.index, level="unique_id")})
+    return pd.concat([every, ahead], ignore_index=True), pairs
+
+
+def _table(offsets: Float, pairs: pd.DataFrame, nominal: Float) -> pd.DataFrame:
+    return pd.DataFrame(offsets, index=pd.MultiIndex.from_frame(pairs), columns=[f"q{level:g}" for level in nominal])
 
 
 def _ordered(
@@ -139,48 +153,13 @@ def _ordered(
     return nominal, pd.concat([calibration, rows], ignore_index=True)
 
 
-def _offsets(rows: pd.DataFrame, unit: Float, nominal: Float, pace: Pace) -> Float:
-    """Offsets ``(R, Q)`` of all series' rows, in shares of ``unit``."""
-    rows = rows.assign(residual=(rows["y"] - rows["y_hat"]) / unit)
-    moved = np.full((len(rows), len(nominal)), np.nan)
-    for at in rows.groupby("unique_id").indices.values():
-        moved[at] = _series(rows.iloc[at], nominal, pace)
-    return moved
+def _around_point(rows: pd.DataFrame, unit: Float, nominal: Float, pace: Pace) -> Float:
+    """Offsets ``(R, Q)`` from the point forecast, ascending, in shares of ``unit``."""
+    missed = ((rows["y"] - rows["y_hat"]) / unit).to_numpy(np.float64)
+    return np.sort(following.offsets(rows, missed, np.zeros((len(rows), 1)), nominal, pace), axis=1)
 
 
-def _series(rows: pd.DataFrame, nominal: Float, pace: Pace) -> Float:
-    """Offsets ``(R, Q)`` of one series' rows."""
-    cutoff, ds, residual = (rows[c].to_numpy() for c in ("cutoff", "ds", "residual"))
-    came = np.flatnonzero(np.isfinite(residual))
-    came = came[np.argsort(ds[came], kind="stable")]
-    pool = _Known(ds[came], residual[came])
-    out = np.empty((len(rows), len(nominal)))
-    steps = rows.groupby("step").indices.values()
-    for of_step in steps:
-        at = np.asarray(of_step)[np.argsort(cutoff[of_step], kind="stable")]
-        out[at] = _walk(cutoff[at], ds[at], residual[at], pool, len(steps), nominal, pace)
-    return out
-
-
-def _walk(cutoff: Times, ds: Times, residual: Float, pool: _Known, steps: int, nominal: Float, pace: Pace) -> Float:
-    """Offsets ``(T, Q)`` of one series and step, whose T cutoffs ascend, and their ds with them."""
-    came = np.isfinite(residual)
-    own = _Known(ds[came], residual[came])
-    needed, its_own = enough(nominal)
-    working, learnt = nominal.copy(), 0
-    issued = np.full((len(cutoff), len(nominal)), np.nan)
-    for t, now in enumerate(cutoff):
-        until = int(np.searchsorted(ds, now, side="right"))
-        for past in range(learnt, until):
-            if np.isfinite(residual[past]) and np.isfinite(issued[past, 0]):
-                # On the edge counts as inside, at both ends.
-                below = np.where(nominal < 0.5, residual[past] < issued[past], residual[past] <= issued[past])
-                working = np.clip(working + pace.rate * (nominal - below), 0.0, 1.0)
-        learnt = until
-        known = own.newest(now, pace.window)
-        if len(known) < its_own:
-            known = pool.newest(now, pace.window * steps)
-        if len(known) >= needed:
-            places = [np.clip(r, 1, len(known)) - 1 for r in ranks(np.asarray(len(known)), working, nominal)]
-            issued[t] = np.sort((known[places[0]] + known[places[1]]) / 2)
-    return issued
+def _of_head(rows: pd.DataFrame, nominal: Float, pace: Pace) -> Float:
+    """Offsets ``(R, Q)`` from the quantiles that rows carry."""
+    base = rows[quantile_columns(rows)].to_numpy(np.float64)
+    return following.offsets(rows, rows["y"].to_numpy(np.float64), base, nominal, pace)

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from daycast.core import split
+from daycast.core import quantiles, split
 from daycast.core.forecast import Forecaster, predict, rows
 from daycast.core.frame import Table
 from daycast.core.split import Fold
 from daycast.errors import DataError, HistoryError
 
 
-def forecasts(model: Forecaster, table: Table, fold: Fold, series: tuple[str, ...] | None = None) -> pd.DataFrame:
+def forecasts(
+    model: Forecaster,
+    table: Table,
+    fold: Fold,
+    series: tuple[str, ...] | None = None,
+    levels: Sequence[float] = (),
+) -> pd.DataFrame:
     """Forecast from each of the fold's cutoffs, with a model already fitted at its ``fit_cutoff``.
 
     The model sees every series; ``series`` only chooses whose rows are returned. A series with nothing observed in the
     fold's fit history has no rows: no model could know it, so leaving it out favours none.
 
+    Args:
+        levels: those at which the model's own quantiles are asked for, ascending; none of a model that learns none.
+
     Returns:
-        Rows ``unique_id, cutoff, ds, step, y_hat`` in raw units. They hold no actual value.
+        Rows ``unique_id, cutoff, ds, step, y_hat`` and own quantiles ``q0.025`` …, as the model gives them, in raw
+        units. They hold no actual value.
 
     Raises:
         DataError: ``series`` names one that does not exist.
         HistoryError: a series named, or every series, has nothing observed in the fit history.
+        ModelError: the model has no such quantiles.
     """
     wanted = split.history(table, fold)
     if series is not None:
@@ -38,6 +51,8 @@ def forecasts(model: Forecaster, table: Table, fold: Fold, series: tuple[str, ..
         )
     origins = split.origins(table, fold.cutoffs, fold.horizon)
     made = rows(predict(model, origins), origins)
+    if levels:
+        made = quantiles.beside(made, quantiles.learned(model, origins, levels, fold.horizon), levels)
     return made[made["unique_id"].isin(known)].reset_index(drop=True)
 
 

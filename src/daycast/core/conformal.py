@@ -82,13 +82,18 @@ def head_offsets(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibrated(forecasts: pd.DataFrame, offsets: pd.DataFrame, floor: float | None = None) -> pd.DataFrame:
-    """Forecast rows with the quantiles they carry moved by ``head_offsets``, held at ``floor`` and uncrossed.
+    """Forecast rows with the quantiles they carry moved by ``head_offsets``, as ``shifted``.
 
     Quantiles of a series or step without offsets become missing, as those of ``core.forecast.band``.
     """
+    spread = offsets.reindex(pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"]]))
+    return shifted(forecasts, spread[quantile_columns(forecasts)].to_numpy(np.float64), floor)
+
+
+def shifted(forecasts: pd.DataFrame, by: Float, floor: float | None = None) -> pd.DataFrame:
+    """Forecast rows with the quantiles they carry moved ``by (R, Q)``, in units of y, held at ``floor``, uncrossed."""
     names = quantile_columns(forecasts)
-    moved = offsets.reindex(pd.MultiIndex.from_arrays([forecasts["unique_id"], forecasts["step"]]))
-    values = forecasts[names].to_numpy(np.float64) + moved[names].to_numpy(np.float64)
+    values = forecasts[names].to_numpy(np.float64) + by
     values = values if floor is None else np.maximum(values, floor)
     return uncrossed(forecasts.assign(**dict(zip(names, values.T, strict=True))))
 
