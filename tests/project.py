@@ -41,6 +41,7 @@ series: null
 metric: mase
 intervals:
   method: adaptive
+  source: head
   scale: additive
   levels: [0.025, 0.1, 0.5, 0.9, 0.975]
   rate: 0.005

@@ -200,6 +200,20 @@ class Recurrent(Family):
                     faults.append(f"search.{name}: {value!r} is refused: {told}")
         return faults
 
+    def unlearned(self, levels: tuple[float, ...]) -> list[float]:
+        """Those of ``levels`` that its pinball loss does not hold: another loss learns all of them, or none."""
+        return [level for level in levels if level not in self.quantiles] if self.loss == "pinball" else []
+
+    def distributional(self, horizon: int) -> bool:
+        """Whether it learns quantiles that hold in raw units at each of ``horizon`` steps.
+
+        Not where it is iterated to get there, as what it then sees are forecasts; nor through a difference at a lag
+        below the horizon, as the quantiles of sums are not the sums of quantiles.
+        """
+        lags = [lag for step in self.transforms if isinstance(step, Difference) for lag in step.lags]
+        learns = self.loss in ("pinball", "gaussian", "student_t")
+        return learns and min([self.steps(horizon), *lags]) >= horizon
+
     def steps(self, horizon: int) -> int:
         """Steps ahead that one forecast gives where the backtest's horizon is ``horizon``."""
         return horizon if self.horizon is None else self.horizon

@@ -27,8 +27,13 @@ class Intervals(Section):
     method: Literal["adaptive", "split"] = Field(
         description="adaptive: follow errors as they come in, origin by origin; split: those of the validation folds"
     )
+    source: Literal["head", "point"] = Field(
+        description="head: calibrate the quantiles that a model has learned itself (losses pinball, gaussian, "
+        "student_t), where it has them at every step of the horizon; point, and all others: around its point forecast"
+    )
     scale: Literal["additive", "relative"] = Field(
-        description="residuals in units of y, or in shares of the forecast (errors that grow with the level)"
+        description="around points: residuals in units of y, or in shares of the forecast (errors that grow with the "
+        "level); learned quantiles are moved in units of y"
     )
     levels: tuple[float, ...] = Field(
         description="quantile levels in (0, 1), ascending: 0.5, and pairs around it, 0.1 and 0.9 among them"
@@ -196,9 +201,7 @@ class Config(Section):
             suiting += [name] if len(faults) == before else []
             if isinstance(model, Blend) and (misfit := model.misfit(self.model)):
                 faults.append(f"model.{name}.members: {misfit}")
-            if isinstance(model, Recurrent) and self.trainer.validation_steps <= model.steps(self.backtest.horizon):
-                whose = "backtest.horizon for" if model.horizon is None else "the horizon of"
-                faults.append(f"trainer.validation_steps: must exceed {whose} model.{name}")
+            faults += self._network_faults(name, model) if isinstance(model, Recurrent) else []
         if 0 < len(suiting) < len(self.model):
             faults.append(f"model: of those chosen, these suit the dataset: model=[{','.join(suiting)}]")
         if self.backtest.series and series:
@@ -208,3 +211,17 @@ class Config(Section):
         if faults:
             raise ValueError("\n".join(dict.fromkeys(faults)))
         return self
+
+    def _network_faults(self, name: str, model: Recurrent) -> list[str]:
+        """Where a network does not suit the backtest and the training loop."""
+        judged, faults = self.backtest, []
+        if self.trainer.validation_steps <= model.steps(judged.horizon):
+            whose = "backtest.horizon for" if model.horizon is None else "the horizon of"
+            faults.append(f"trainer.validation_steps: must exceed {whose} model.{name}")
+        missing = model.unlearned(judged.intervals.levels) if judged.intervals.source == "head" else []
+        if missing and model.distributional(judged.horizon):
+            faults.append(
+                f"model.{name}.quantiles: expected all of backtest.intervals.levels, without {missing}: add them, or "
+                "take bands around the point forecast with backtest.intervals.source=point"
+            )
+        return faults

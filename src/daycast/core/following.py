@@ -48,7 +48,7 @@ class _Told(NamedTuple):
     base: Float
 
     def at(self, index: NDArray[np.intp]) -> _Told:
-        return _Told(*(values[index] for values in self))
+        return _Told(self.cutoff[index], self.ds[index], self.target[index], self.base[index])
 
     def known(self) -> _Known:
         residual = self.target[:, None] - self.base
@@ -73,7 +73,8 @@ def offsets(rows: pd.DataFrame, target: Float, base: Float, nominal: Float, pace
     told = _Told(rows["cutoff"].to_numpy(), rows["ds"].to_numpy(), target, base)
     moved = np.full((len(rows), len(nominal)), np.nan)
     step = rows["step"].to_numpy()
-    for of_series in rows.groupby("unique_id").indices.values():
+    for group in rows.groupby("unique_id").indices.values():
+        of_series = np.asarray(group)
         pool, steps = told.at(of_series).known(), np.unique(step[of_series])
         for one in steps:
             at = of_series[step[of_series] == one]

@@ -24,6 +24,7 @@ import pandas as pd
 
 from daycast.core.forecast import Forecaster, predict
 from daycast.core.frame import Float, Table
+from daycast.core.quantiles import learned
 from daycast.core.split import origins
 from daycast.errors import HistoryError, ModelError
 
@@ -94,6 +95,7 @@ def audit(
     horizon: int,
     seed: int,
     scrambles: Iterable[str] = SCRAMBLES,
+    levels: Sequence[float] = (),
 ) -> LeakageResult:
     """Fit and forecast on true and on scrambled later values, and compare bit for bit.
 
@@ -106,6 +108,7 @@ def audit(
         cutoffs: origins to forecast from, none before ``fit_cutoff``.
         seed: of the permutations.
         scrambles: which of ``SCRAMBLES`` to try.
+        levels: those at which the model's own quantiles are compared too.
 
     Raises:
         HistoryError: a cutoff lies before the fit's, or nothing is observed after one, so that nothing could be proved.
@@ -115,19 +118,19 @@ def audit(
     _check_cutoffs(table, fit_cutoff, cuts)
     rng = np.random.default_rng(seed)
     true = scrambled(table, None, "missing", rng)  # the same memory layout as the others, so equal arithmetic
-    before = _forecast(_fit(make, true, fit_cutoff), true, cuts, horizon)
+    before = _forecast(_fit(make, true, fit_cutoff), true, cuts, horizon, levels)
     fresh = _fit(make, true, fit_cutoff)  # has never seen a true origin, so it can't answer from a cache
     compared, moves = 0, []
     for how in scrambles:
         other = _fit(make, scrambled(table, fit_cutoff, how, rng), fit_cutoff)
-        after = _forecast(other, true, cuts, horizon)
+        after = _forecast(other, true, cuts, horizon, levels)
         for k, cutoff in enumerate(cuts):
-            after_k = _forecast(fresh, scrambled(table, cutoff, how, rng), cuts, horizon)[k]
+            after_k = _forecast(fresh, scrambled(table, cutoff, how, rng), cuts, horizon, levels)[k]
             moves += _moves("fit", how, cutoff, before[k], after[k], table.panel.ids)
             moves += _moves("predict", how, cutoff, before[k], after_k, table.panel.ids)
             compared += 2 * before[k].size
     if moves:
-        again = _forecast(_fit(make, true, fit_cutoff), true, cuts, horizon)
+        again = _forecast(_fit(make, true, fit_cutoff), true, cuts, horizon, levels)
         if not np.array_equal(before, again, equal_nan=True):
             raise ModelError(
                 "a model that learns the same bits from the same data",
@@ -153,17 +156,20 @@ def _fit(make: Make, table: Table, fit_cutoff: pd.Timestamp) -> Forecaster:
     return model
 
 
-def _forecast(model: Forecaster, table: Table, cuts: pd.DatetimeIndex, horizon: int) -> Float:
-    return predict(model, origins(table, cuts, horizon))
+def _forecast(model: Forecaster, table: Table, cuts: pd.DatetimeIndex, horizon: int, levels: Sequence[float]) -> Float:
+    """Point forecasts and quantiles, ``(O, N, H, 1 + Q)``."""
+    at = origins(table, cuts, horizon)
+    point = predict(model, at)[..., None]
+    return np.concatenate([point, learned(model, at, levels, horizon)], axis=-1) if levels else point
 
 
 def _moves(
     stage: str, scramble: str, cutoff: pd.Timestamp, before: Float, after: Float, ids: tuple[str, ...]
 ) -> list[tuple[object, ...]]:
-    """A tuple of ``COLUMNS`` for each forecast ``(N, H)`` that is not the same bits."""
+    """A tuple of ``COLUMNS`` for each forecast or quantile ``(N, H, 1 + Q)`` that is not the same bits."""
     same = (before == after) | (np.isnan(before) & np.isnan(after))
     moved = np.nan_to_num(np.abs(after - before), nan=np.inf)
     return [
-        (stage, scramble, cutoff, ids[n], int(h) + 1, before[n, h], after[n, h], moved[n, h])
-        for n, h in np.argwhere(~same)
+        (stage, scramble, cutoff, ids[n], int(h) + 1, before[n, h, v], after[n, h, v], moved[n, h, v])
+        for n, h, v in np.argwhere(~same)
     ]

@@ -14,6 +14,7 @@ from daycast.core.forecast import Forecaster
 from daycast.core.frame import Table
 from daycast.errors import ConfigError
 from daycast.settings import Settings
+from daycast.steps import intervals
 from daycast.steps.data import in_force, table
 from daycast.steps.progress import emit
 from daycast.steps.split import split
@@ -26,7 +27,7 @@ def leakage(settings: Settings, config: Config, names: Sequence[str]) -> pd.Data
     """Audit models on the data in force, at the first, middle and last origin of the backtest.
 
     Returns:
-        A row per model: ``model, passed, compared`` (forecasts), ``finding``.
+        A row per model: ``model, passed, compared`` (forecasts, and quantiles that it has learned), ``finding``.
 
     Raises:
         ConfigError: a name is not a model of the configuration.
@@ -41,7 +42,9 @@ def leakage(settings: Settings, config: Config, names: Sequence[str]) -> pd.Data
     lines = []
     for i, name in enumerate(names):
         emit("audit", name, i, len(names), f"model {i + 1} of {len(names)}")
-        found = core.audit(_maker(config, name), whole, fold.fit_cutoff, cutoffs, fold.horizon, config.seed)
+        levels = intervals.learned(config, name)
+        given = _maker(config, name), whole, fold.fit_cutoff, cutoffs, fold.horizon, config.seed
+        found = core.audit(*given, levels=levels)
         lines.append({"model": name, "passed": found.passed, "compared": found.compared, "finding": found.summary()})
         emit("audit", name, len(names), len(names), "passed" if found.passed else "LEAKS")
     return pd.DataFrame(lines)

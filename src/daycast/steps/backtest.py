@@ -15,7 +15,8 @@ from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, T
 from daycast.steps.transform import kept
 from daycast.steps.tune import calibration
 
-ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, y, quantiles; raw units
+ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, y, quantiles as issued; raw units
+OFFSETS = "offsets.parquet"  # what the next forecast's quantiles are made with
 
 
 def backtest(
@@ -23,15 +24,18 @@ def backtest(
 ) -> BacktestRef:
     """Rolling-origin forecasts, without refitting, each with the intervals it would have been issued with.
 
-    Leaves ``rows.parquet``.
+    Leaves ``rows.parquet``, and the offsets that a version goes on with, ``offsets.parquet``.
     """
-    whole = table(settings, config, data)
+    whole, name = table(settings, config, data), fitted.model
 
     def make(into: Path) -> None:
         forecaster = models.load(settings.cache("fit", fitted.key) / MODEL)
-        made = core.with_actuals(core.forecasts(forecaster, whole, folds.test.fold()), whole)
-        intervals.issued(config, made, calibration(settings, tuned)).to_parquet(into / ROWS)
+        levels = intervals.learned(config, name)
+        made = core.with_actuals(core.forecasts(forecaster, whole, folds.test.fold(), levels=levels), whole)
+        given = config, name, made, calibration(settings, tuned)
+        intervals.issued(*given).to_parquet(into / ROWS)
+        intervals.offsets(*given).to_parquet(into / OFFSETS)
 
-    key = keys.backtest(config, data, fitted.model)
+    key = keys.backtest(config, data, name)
     kept(settings.cache("backtest", key), make)
-    return BacktestRef(model=fitted.model, key=key)
+    return BacktestRef(model=name, key=key)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from daycast.config import Blend, Config, LightGbm, Recurrent
 from daycast.core import content
+from daycast.steps import intervals
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
@@ -67,7 +68,8 @@ def tune(config: Config, data: DataRef, name: str) -> str:
     tuning = config.tuning.model_dump(mode="json", exclude={"name", "seeds"}) if searched else None
     folds = _folds(config, *FITTING, "step_size", "n_folds", "fold_targets", "series", "metric")
     made_of = [tune(config, data, member) for member in model.members] if isinstance(model, Blend) else []
-    return content.key("tune", _basis(config, data, name), folds, tuning, made_of)
+    levels = intervals.learned(config, name)  # of its rows
+    return content.key("tune", _basis(config, data, name), folds, tuning, made_of, *([levels] if levels else []))
 
 
 def fit(config: Config, data: DataRef, name: str) -> str:
@@ -82,6 +84,7 @@ def backtest(config: Config, data: DataRef, name: str) -> str:
     """Key of a model's forecasts of the test fold."""
     chosen = config.backtest.intervals
     unused = {"rate", "window"} if chosen.method == "split" else set()
+    unused |= {"scale"} if intervals.headed(config, name) else {"source"}
     return content.key("backtest", fit(config, data, name), chosen.model_dump(mode="json", exclude=unused))
 
 

@@ -19,7 +19,7 @@ from daycast.config import Config, Recurrent, config_hash
 from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps import compare, fit, judge, keys, tune
+from daycast.steps import compare, fit, intervals, judge, keys, tune
 from daycast.steps.data import frame, table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
@@ -102,7 +102,10 @@ def record_model(
         where,
         child,
         tracking.Results(
-            params=config.model[name].model_dump(mode="json", exclude={"search"}) | tuned.parameters | fitting["facts"],
+            params=config.model[name].model_dump(mode="json", exclude={"search"})
+            | tuned.parameters
+            | fitting["facts"]
+            | {"intervals_source": "head" if intervals.headed(config, name) else "point"},
             metrics=values,
             curves=fitting["curves"],
             by_step={m: dict(zip(steps["step"], steps[m], strict=True)) for m in BY_STEP if m in steps},

@@ -13,7 +13,8 @@ from daycast.config import Config
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps import blend, compare, fit, intervals, keys, serving, tune
+from daycast.steps import blend, compare, fit, intervals, keys, serving
+from daycast.steps.backtest import OFFSETS
 from daycast.steps.data import frame, table
 from daycast.steps.record import tracker
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, TunedRef, VersionRef
@@ -64,11 +65,12 @@ def _version(
     tested = BacktestRef(model=tuned.model, key=keys.backtest(config, data, tuned.model))
     model = settings.cache("fit", keys.fit(config, data, tuned.model)) / fit.MODEL
     horizon, spec = config.backtest.horizon, config.dataset.spec()
-    offsets = intervals.offsets(config, compare.rows(settings, tested), tune.calibration(settings, tuned))
+    offsets = pd.read_parquet(settings.cache("backtest", tested.key) / OFFSETS)
     panel = table(settings, config, data).panel
     folder = settings.cache("register", tested.key)
     folder.mkdir(parents=True, exist_ok=True)
-    told = serving.write(folder / "serving.json", spec, panel.ids, offsets)
+    headed = intervals.headed(config, tuned.model)
+    told = serving.write(folder / "serving.json", spec, panel.ids, offsets, headed=headed)
     served = serving.read(model, told)
     inputs = serving.inputs(frame(settings, data), spec, panel.cutoff, horizon)
     inputs = inputs[inputs["ds"] >= _example_start(panel, served.forecaster.min_history)].reset_index(drop=True)

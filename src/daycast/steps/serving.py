@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daycast.core import conformal, quantiles
 from daycast.core import forecast as forecasts
 from daycast.core.forecast import Forecaster, Origin
 from daycast.core.frame import KEYS, FrameSpec, Table, table
@@ -29,17 +30,21 @@ class Served:
     Attributes:
         ids: the series it was fitted on, sorted.
         offsets: quantile offsets as ``core.forecast.band`` takes them, or ``None`` for point forecasts alone.
+        headed: whether they are of the forecaster's own quantiles, as ``core.conformal.calibrated`` takes them.
     """
 
     forecaster: Forecaster
     spec: FrameSpec
     ids: tuple[str, ...]
     offsets: pd.DataFrame | None
+    headed: bool = False
 
 
-def write(file: Path, spec: FrameSpec, ids: tuple[str, ...], offsets: pd.DataFrame | None) -> Path:
+def write(
+    file: Path, spec: FrameSpec, ids: tuple[str, ...], offsets: pd.DataFrame | None, *, headed: bool = False
+) -> Path:
     """Write everything of ``Served`` but the forecaster as JSON, and return the file."""
-    told: dict[str, Any] = {"spec": asdict(spec), "ids": ids, "offsets": None}
+    told: dict[str, Any] = {"spec": asdict(spec), "ids": ids, "offsets": None, "headed": headed}
     if offsets is not None:
         told["offsets"] = offsets.reset_index().to_dict(orient="list")
     file.write_text(json.dumps(told, indent=1), encoding="utf-8")
@@ -57,6 +62,7 @@ def read(forecaster: Path, told: Path) -> Served:
         _spec(values["spec"]),
         tuple(values["ids"]),
         None if offsets is None else pd.DataFrame(offsets).set_index(["unique_id", "step"]),
+        values.get("headed", False),  # versions from before there was such a thing have bands around the point
     )
 
 
@@ -98,7 +104,12 @@ def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
     origins = [Origin(panel, known.future(panel.cutoff, horizon))]
     rows = forecasts.rows(forecasts.predict(served.forecaster, origins), origins)
     floor = served.spec.floor
-    if served.offsets is not None:
+    if served.offsets is not None and served.headed:
+        levels = [float(name[1:]) for name in forecasts.quantile_columns(served.offsets)]
+        steps = int(served.offsets.index.get_level_values("step").max())
+        own = quantiles.learned(served.forecaster, origins, levels, steps)
+        rows = conformal.calibrated(quantiles.beside(rows, own, levels), served.offsets, floor)
+    elif served.offsets is not None:
         rows = forecasts.band(rows, served.offsets, floor)
     return forecasts.check(rows, len(panel.ids) * horizon, floor)
 

@@ -22,7 +22,7 @@ from daycast.core import backtest, split
 from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
 from daycast.settings import Settings
-from daycast.steps import judge, keys
+from daycast.steps import intervals, judge, keys
 from daycast.steps.data import table
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
@@ -88,7 +88,8 @@ def trials(settings: Settings, tuned: TunedRef) -> list[search.TrialRecord]:
 
 
 def calibration(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
-    """The chosen trial's rows of the validation folds: ``unique_id, cutoff, ds, step, y_hat, y``, raw units."""
+    """The chosen trial's rows of the validation folds: ``unique_id, cutoff, ds, step, y_hat, y``, and the model's own
+    quantiles where it has learned them; raw units."""
     return pd.read_parquet(rows_of(settings.cache("tune", tuned.key), tuned.trial))
 
 
@@ -144,7 +145,8 @@ class _Scorer:
         forecaster = models.build(model, context(self.config, self.config.seed))
         windows = load_windows(self.settings, self.config, self.data, ref, model)
         forecaster.fit(split.history(self.table, fold), windows, on_epoch)
-        return backtest.with_actuals(backtest.forecasts(forecaster, self.table, fold), self.table)
+        levels = intervals.learned(self.config, self.name)
+        return backtest.with_actuals(backtest.forecasts(forecaster, self.table, fold, levels=levels), self.table)
 
     def _on_epoch(self, report: search.Report, k: int) -> OnEpoch:
         n, total = len(self.folds.validation), self.config.trainer.max_epochs
