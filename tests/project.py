@@ -219,15 +219,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project,
 
 @pytest.fixture(scope="session")
 def network(trained: tuple[Project, Outcome]) -> str:
-    """Number of a registered version of a network; the champion is what it was."""
+    """Number of a registered version of a network with quantiles of its own; the champion is what it was."""
     project, _ = trained
     uri, name = project.settings.tracking_uri, "daycast-tiny"
     with environment(project.settings):
         before = registry.by_alias(uri, name, "champion")
-        project.train("model=[naive,seasonal_naive,gru]", "promotion.margin=0.99")
+        project.train("model=[naive,seasonal_naive,gru_quantiles]", "promotion.margin=0.99")
         if before is not None:
             registry.set_alias(uri, name, "champion", before.number)
-        return next(v.number for v in registry.versions(uri, name) if v.tags["daycast.model"] == "gru")
+        return next(v.number for v in registry.versions(uri, name) if v.tags["daycast.model"] == "gru_quantiles")
 
 
 @pytest.fixture

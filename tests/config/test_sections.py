@@ -157,6 +157,18 @@ def test_intervals_that_nobody_could_draw_or_fill_are_refused(root: Path, overri
     assert told in line
 
 
+def test_levels_that_a_head_has_not_learned_are_told_with_both_ways_out(root: Path) -> None:
+    chosen = ["model=[naive,gru_quantiles]", "model.gru_quantiles.quantiles=[0.1,0.5,0.9]"]
+    (line,) = faults(root, *chosen)
+    assert line.startswith("model.gru_quantiles.quantiles (")
+    assert "without [0.025, 0.975]" in line
+    assert "backtest.intervals.source=point" in line
+    compose(root, [*chosen, "backtest.intervals.source=point"])
+    compose(root, [*chosen, "backtest.intervals.levels=[0.1,0.5,0.9]"])
+    compose(root, [*chosen, "model.gru_quantiles.horizon=1"])  # iterated, so it has no quantiles of its own anyway
+    compose(root, ["model=[naive,gru]", "model.gru.loss=gaussian"])  # which has all levels
+
+
 def test_more_intervals_can_be_asked_for(root: Path) -> None:
     levels = "[0.025,0.05,0.1,0.25,0.5,0.75,0.9,0.95,0.975]"
     made = compose(root, [f"backtest.intervals.levels={levels}", "backtest.intervals.window=39"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,14 @@ class SeasonalNaive:
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:  # noqa: ARG002
         self.fitted_on = values["fitted_on"]
+
+
+class Headed(SeasonalNaive):
+    """With a normal distribution around each value, one unit of y wide a step ahead, two at the second, ..."""
+
+    def quantiles(self, origins: Sequence[Origin], levels: Sequence[float]) -> Float:
+        z = np.array([NormalDist().inv_cdf(level) for level in levels])
+        return np.stack([self.one(o)[..., None] + self.spread(o)[..., None] * z for o in origins])
+
+    def spread(self, origin: Origin) -> Float:
+        return np.tile(1.0 + np.arange(len(origin.future.ds)), (len(origin.history.ids), 1))

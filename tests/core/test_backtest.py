@@ -5,8 +5,8 @@ import pytest
 from daycast.core import split as splitting
 from daycast.core.backtest import forecasts, with_actuals
 from daycast.core.split import Fold
-from daycast.errors import DataError, HistoryError
-from tests.core.builders import SeasonalNaive, count_up, daily_table, noise_table
+from daycast.errors import DataError, HistoryError, ModelError
+from tests.core.builders import Headed, SeasonalNaive, count_up, daily_table, noise_table
 
 DAYS = pd.date_range("2024-01-01", periods=60)
 
@@ -24,6 +24,18 @@ def test_a_backtest_forecasts_every_series_from_every_cutoff_without_any_actual(
         assert row["ds"] == row["cutoff"] + pd.Timedelta(days=row["step"])
         value = DAYS.get_loc(row["ds"]) - 7 + (100 if row["unique_id"] == "b" else 0)
         assert row["y_hat"] == value
+
+
+def test_a_model_s_own_quantiles_come_with_its_rows_where_they_are_asked_for():
+    table = daily_table({"a": np.arange(60.0), "late": unborn().panel.y[1], "z": np.arange(60.0)})
+    plain = forecasts(Headed(), table, fold())
+    assert sorted(set(plain["unique_id"])) == ["a", "z"]
+    rows = forecasts(Headed(), table, fold(), levels=(0.5, 0.9))
+    pd.testing.assert_frame_equal(rows[plain.columns], plain)
+    np.testing.assert_allclose(rows["q0.5"], rows["y_hat"])
+    np.testing.assert_allclose(rows["q0.9"] - rows["y_hat"], 1.2815515655446 * rows["step"])
+    with pytest.raises(ModelError):
+        forecasts(SeasonalNaive(), table, fold(), levels=(0.5,))
 
 
 def test_the_model_sees_nothing_after_a_cutoff():

@@ -5,7 +5,7 @@ import pytest
 from daycast.core import leakage
 from daycast.core.leakage import SCRAMBLES, audit, scrambled
 from daycast.errors import HistoryError, ModelError
-from tests.core.builders import SeasonalNaive, daily_spec, daily_table, long_frame, noise_table
+from tests.core.builders import Headed, SeasonalNaive, daily_spec, daily_table, long_frame, noise_table
 
 DAYS = pd.date_range("2024-01-01", periods=120)
 FIT, CUTOFFS = DAYS[80], DAYS[[80, 90, 101]]
@@ -51,6 +51,22 @@ def test_an_honest_use_of_the_known_future_passes():
             return np.tile(codes.astype(float), (3, 1))
 
     assert run(lambda _: ByWeekday()).passed
+
+
+def test_learned_quantiles_are_compared_too_and_one_that_knows_how_far_off_the_forecast_will_be_is_caught():
+    class Knows(Headed):
+        def spread(self, origin):
+            start, steps = len(origin.history.ds), len(origin.future.ds)
+            came = origin.history.y.base[:, start : start + steps]
+            return np.where(np.isfinite(came), np.abs(came - self.one(origin)), 1.0)
+
+    honest = run(lambda _: Headed(), levels=(0.1, 0.9))
+    assert honest.passed
+    assert honest.compared == 3 * run(lambda _: Headed()).compared
+    assert run(lambda _: Knows()).passed  # of the points alone
+    moves = run(lambda _: Knows(), levels=(0.1, 0.9)).moves
+    assert set(moves["stage"]) == {"predict"}
+    assert set(moves["cutoff"]) == set(CUTOFFS)
 
 
 class ReachesThroughTheView(SeasonalNaive):

@@ -74,7 +74,7 @@ def test_the_champion_s_intervals_are_those_that_its_backtest_would_have_issued_
     assert made["cutoff"].unique().tolist() == [rows["ds"].max()]  # all that the backtest has seen
     bare = made[["unique_id", "cutoff", "ds", "step", "y_hat"]].assign(y=float("nan"))
     seen = rows[[*bare.columns]]
-    expected = intervals.issued(config, pd.concat([seen, bare]), calibration).iloc[len(seen) :]
+    expected = intervals.issued(config, name, pd.concat([seen, bare]), calibration).iloc[len(seen) :]
     pd.testing.assert_frame_equal(
         made.drop(columns=["unique_id", "ds", "cutoff"]), expected[["step", "y_hat", *LEVELS]]
     )

@@ -71,6 +71,29 @@ def test_what_only_adaptive_intervals_follow_changes_no_key_of_split_ones(root: 
     assert every(compose(root, [MODELS, split])) == every(compose(root, [MODELS, split, override]))
 
 
+@pytest.mark.parametrize(
+    ("override", "steps"),
+    [
+        ("backtest.intervals.source=point", ("backtest",)),
+        ("backtest.intervals.levels=[0.1,0.25,0.5,0.75,0.9]", ("tune", "fit", "backtest")),
+        ("backtest.intervals.scale=relative", ()),
+        ("backtest.intervals.method=split", ("backtest",)),
+        ("backtest.intervals.rate=0.01", ("backtest",)),
+    ],
+)
+def test_what_is_asked_of_intervals_changes_the_keys_of_a_head_where_its_rows_or_its_bands_depend_on_it(
+    root: Path, override: str, steps: tuple[str, ...]
+) -> None:
+    chosen = "model=[seasonal_naive,gru_quantiles]"
+    before, after = (every(compose(root, [chosen, *given])) for given in ((), (override,)))
+    differ = {step for (step, name), key in before.items() if after[step, name] != key and name == "gru_quantiles"}
+    assert differ == set(steps)
+
+
+def test_where_bands_come_from_is_nothing_to_a_model_that_has_learned_no_quantiles(root: Path) -> None:
+    assert changed(root, "backtest.intervals.source=point") == set()
+
+
 def test_another_data_version_changes_every_key(root: Path) -> None:
     config = compose(root, [MODELS])
     before, after = every(config), every(config, DATA.model_copy(update={"version": "1" * 32}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,21 @@ import pandas as pd
 import pytest
 from tests.project import Project
 
+from daycast import models
 from daycast.config import Config
+from daycast.core.adaptive import adaptive
+from daycast.core.backtest import forecasts, with_actuals
 from daycast.core.content import key
-from daycast.core.forecast import band
-from daycast.steps import backtest, fit, intervals, transform, tune, window
-from daycast.steps.data import frame
+from daycast.core.split import Fold
+from daycast.steps import backtest, fit, intervals, serving, transform, tune, window
+from daycast.steps.data import frame, table
 from daycast.steps.reference import DataRef, FoldsRef
 from daycast.steps.split import split
 
 pytestmark = pytest.mark.xdist_group("flows")
 
 QUANTILES = ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
-MODELS = ("gru", "sarima", "day_type_naive")
+MODELS = ("gru", "gru_quantiles", "sarima", "day_type_naive")
 
 
 def scrambled(project: Project, after: pd.Timestamp, folder: Path) -> DataRef:
@@ -46,10 +49,16 @@ class Walked:
     Attributes:
         parts: what was learned and chosen, each as a string.
         rows: the backtest's forecasts.
+        offsets: what the next one's quantiles would be made with.
+        calibration: forecasts of the validation folds.
+        model: folder of the fitted model.
     """
 
     parts: dict[str, str]
     rows: pd.DataFrame
+    offsets: pd.DataFrame
+    calibration: pd.DataFrame
+    model: Path
 
 
 def walk(project: Project, config: Config, data: DataRef, folds: FoldsRef, name: str) -> Walked:
@@ -66,13 +75,18 @@ def walk(project: Project, config: Config, data: DataRef, folds: FoldsRef, name:
         for p in sorted(learned.rglob("*"))
         if p.is_file() and p.name != fit.REPORT  # it tells how long the fit took
     }
+    calibration = tune.calibration(project.settings, tuned)
     parts = {
         "chosen": f"{tuned.parameters} {tuned.value}",
         "trials": str([(t.parameters, t.value, t.curve) for t in tune.trials(project.settings, tuned)]),
-        "calibration": tune.calibration(project.settings, tuned).to_json(orient="records", double_precision=15),
+        "calibration": calibration.to_json(orient="records", double_precision=15),
         **{name: key(name, content.hex()) for name, content in files.items()},
     }
-    return Walked(parts, pd.read_parquet(project.settings.cache("backtest", tested.key) / backtest.ROWS))
+    rows, offsets = (
+        pd.read_parquet(project.settings.cache("backtest", tested.key) / file)
+        for file in (backtest.ROWS, backtest.OFFSETS)
+    )
+    return Walked(parts, rows, offsets, calibration, learned / fit.MODEL)
 
 
 def same(rows: pd.DataFrame, others: pd.DataFrame, upto: pd.Timestamp) -> int:
@@ -102,7 +116,7 @@ def test_choice_fit_bands_and_forecasts_are_the_same_bits_when_all_that_came_lat
     assert np.abs(at_end[0] - at_end[1]).min() > 0  # where they may be seen, later data do count
 
 
-@pytest.mark.parametrize("name", ["gru", "day_type_naive"])
+@pytest.mark.parametrize("name", ["gru", "gru_quantiles", "day_type_naive"])
 @pytest.mark.parametrize("method", ["adaptive", "split"])
 def test_no_interval_issued_by_a_day_moves_by_a_bit_when_all_that_came_after_it_is_scrambled(
     project: Project, tmp_path: Path, name: str, method: str
@@ -114,23 +128,71 @@ def test_no_interval_issued_by_a_day_moves_by_a_bit_when_all_that_came_after_it_
     found = walk(project, config, scrambled(project, cutoffs[2], tmp_path), folds, name)
     assert found.parts == truth.parts
     assert same(truth.rows, found.rows, cutoffs[2]) == 3 * 2 * 7
-    later = [w.rows[w.rows["cutoff"] > cutoffs[3]] for w in (truth, found)]
-    width = [(rows["q0.9"] - rows["y_hat"]).to_numpy() for rows in later]
-    moved = np.abs(width[0] - width[1]).max() > 1e-6
-    assert moved == (method == "adaptive")  # these follow what they may see
+    assert truth.offsets.equals(found.offsets) == (method == "split")  # the others follow what they may see
 
 
+@pytest.mark.parametrize("name", ["naive", "gru_quantiles"])
 @pytest.mark.parametrize("method", ["adaptive", "split"])
-def test_what_a_model_is_served_with_is_what_its_backtest_would_have_issued_next(project: Project, method: str) -> None:
-    config = project.config("model=[naive]", f"backtest.intervals.method={method}")
+def test_what_a_model_is_served_with_is_what_its_backtest_would_have_issued_next(
+    project: Project, tmp_path: Path, method: str, name: str
+) -> None:
+    config = project.config(f"model=[{','.join({'naive', name})}]", f"backtest.intervals.method={method}")
     folds = split(project.settings, config, project.data)
-    walked = walk(project, config, project.data, folds, "naive")
-    tuned = tune.tune(project.settings, config, project.data, folds, "naive")
-    calibration, rows = tune.calibration(project.settings, tuned), walked.rows.drop(columns=QUANTILES)
-    now = rows["ds"].max()
-    live = rows[rows["cutoff"] == rows["cutoff"].max()].assign(cutoff=now, y=np.nan)
-    live["ds"] = now + pd.to_timedelta(live["step"], unit="D")
-    issued = intervals.issued(config, pd.concat([rows, live]), calibration).iloc[len(rows) :]
-    offsets = intervals.offsets(config, rows, calibration)
-    pd.testing.assert_frame_equal(band(live, offsets, config.dataset.floor), issued, check_exact=True)
+    walked = walk(project, config, project.data, folds, name)
+    whole, levels = table(project.settings, config, project.data), intervals.learned(config, name)
+    forecaster = models.load(walked.model)
+
+    def made(fold: Fold) -> pd.DataFrame:
+        return with_actuals(forecasts(forecaster, whole, fold, levels=levels), whole)
+
+    test = folds.test.fold()
+    rows, live = made(test), made(replace(test, cutoffs=pd.DatetimeIndex([whole.panel.cutoff])))
+    assert live["y"].isna().all()
+    issued = intervals.issued(config, name, pd.concat([rows, live]), walked.calibration).iloc[len(rows) :]
+    spec, headed = config.dataset.spec(), intervals.headed(config, name)
+    assert headed == bool(levels) == (name == "gru_quantiles")
+    told = serving.write(tmp_path / "serving.json", spec, whole.panel.ids, walked.offsets, headed=headed)
+    served = serving.read(walked.model, told)
+    inputs = serving.inputs(frame(project.settings, project.data), spec, whole.panel.cutoff, 9)
+    found = serving.forecast(served, inputs, 9)
+    pd.testing.assert_frame_equal(
+        found[found["step"] <= 7].reset_index(drop=True), issued.drop(columns="y").reset_index(drop=True), rtol=1e-9
+    )
     assert issued[QUANTILES].notna().all(axis=None)
+    assert (np.diff(issued[QUANTILES].to_numpy(), axis=1) >= 0).all()
+    assert found.loc[found["step"] > 7, QUANTILES].isna().all(axis=None)
+
+
+def test_a_head_and_bands_around_its_point_are_of_the_same_fit_and_forecasts(project: Project) -> None:
+    found = {}
+    for source in ("head", "point"):
+        config = project.config("model=[naive,gru_quantiles]", f"backtest.intervals.source={source}")
+        folds = split(project.settings, config, project.data)
+        found[source] = walk(project, config, project.data, folds, "gru_quantiles")
+    assert found["head"].parts == found["point"].parts
+    assert found["head"].model == found["point"].model
+    head, point = found["head"].rows, found["point"].rows
+    pd.testing.assert_frame_equal(head.drop(columns=QUANTILES), point.drop(columns=QUANTILES))
+    width = [(rows["q0.9"] - rows["q0.1"]).groupby([rows["unique_id"], rows["step"]]).std() for rows in (head, point)]
+    assert (width[0] > 1.0).all()  # that of a head differs from day to day
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.gru_quantiles.horizon=3",
+        "model.gru_quantiles.transforms=[{kind: difference, lags: [6]}, {kind: scale, method: standard, log1p: false}]",
+    ],
+    ids=["iterated", "differenced below the horizon"],
+)
+def test_a_model_whose_quantiles_would_not_hold_over_the_horizon_has_bands_around_its_point(
+    project: Project, override: str
+) -> None:
+    config = project.config("model=[naive,gru_quantiles]", override)
+    assert intervals.learned(config, "gru_quantiles") == ()
+    folds = split(project.settings, config, project.data)
+    walked = walk(project, config, project.data, folds, "gru_quantiles")
+    assert not set(QUANTILES) & set(walked.calibration)
+    plain = walked.rows.drop(columns=QUANTILES)
+    around = adaptive(plain, walked.calibration, floor=config.dataset.floor)
+    pd.testing.assert_frame_equal(walked.rows, around)
