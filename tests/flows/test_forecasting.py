@@ -13,8 +13,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.project import Project
 
-from daycast.adapters import registry, store
+from daycast.adapters import registry, store, tracking
 from daycast.config import dataset_only
+from daycast.core.conformal import LEVELS
 from daycast.errors import HistoryError, OutputError
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
@@ -117,6 +118,25 @@ def test_a_forecast_as_of_a_past_day_does_not_move_when_all_later_data_are_scram
     assert after.new_rows == 14  # of another data version
     assert (today_scrambled["y_hat"] - today["y_hat"]).abs().min() > 0  # later data do count where they may be seen
     assert project.data == data  # and all is back in place
+
+
+def test_quantiles_that_a_network_has_learned_itself_come_from_its_version_to_the_store_in_order(
+    project: Project, network: str
+) -> None:
+    version = next(v for v in registry.versions(project.settings.tracking_uri, NAME) if v.number == network)
+    assert tracking.find(project.tracking, version.run_id).params["intervals_source"] == "head"
+    with champion(project, network):
+        made = rows(project.forecast())
+    names = [f"q{level:g}" for level in LEVELS]
+    values = made[names].to_numpy()
+    assert (np.diff(values, axis=1) >= 0).all()
+    found = stored(project)
+    kept = found[(found["model_version"] == network) & (found["cutoff"] == made["cutoff"][0])]
+    kept = kept.set_index(["unique_id", "ds"])["quantiles"]
+    told = made.set_index(["unique_id", "ds"])[names]
+    assert set(told.index) <= set(kept.index)
+    for at, line in told.iterrows():
+        assert kept[at] == pytest.approx({name[1:]: value for name, value in line.items()}, rel=1e-12)
 
 
 def test_a_day_before_all_data_is_refused(project: Project) -> None:

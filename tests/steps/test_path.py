@@ -188,7 +188,7 @@ def test_a_head_and_bands_around_its_point_are_of_the_same_fit_and_forecasts(pro
 def test_a_model_whose_quantiles_would_not_hold_over_the_horizon_has_bands_around_its_point(
     project: Project, override: str
 ) -> None:
-    config = project.config("model=[naive,gru_quantiles]", override)
+    config = project.config("model=[naive,gru_quantiles]", "tuning=none", override)
     assert intervals.learned(config, "gru_quantiles") == ()
     folds = split(project.settings, config, project.data)
     walked = walk(project, config, project.data, folds, "gru_quantiles")
