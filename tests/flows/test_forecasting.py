@@ -131,8 +131,8 @@ def test_quantiles_that_a_network_has_learned_itself_come_from_its_version_to_th
     values = made[names].to_numpy()
     assert (np.diff(values, axis=1) >= 0).all()
     found = stored(project)
-    kept = found[(found["model_version"] == network) & (found["cutoff"] == made["cutoff"][0])]
-    kept = kept.set_index(["unique_id", "ds"])["quantiles"]
+    kept = found[(found["model_version"] == network) & (found["data_version"] == project.data.version)]
+    kept = kept[kept["cutoff"] == made["cutoff"][0]].set_index(["unique_id", "ds"])["quantiles"]
     told = made.set_index(["unique_id", "ds"])[names]
     assert set(told.index) <= set(kept.index)
     for at, line in told.iterrows():
