@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daycast.core import calendar, frame
-from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
+from daycast.core import adaptive, calendar, conformal, frame
+from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, band
 from daycast.core.frame import Float, FrameSpec, Panel, Table
 from daycast.core.windows import Windows
 
@@ -92,3 +92,11 @@ class Headed(SeasonalNaive):
 
     def spread(self, origin: Origin) -> Float:
         return np.tile(1.0 + np.arange(len(origin.future.ds)), (len(origin.history.ids), 1))
+
+
+def issued_both_ways(test: pd.DataFrame, calibration: pd.DataFrame, method: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows with their own quantiles calibrated, and with bands around their point forecasts instead."""
+    if method == "split":
+        own = conformal.calibrated(test, conformal.head_offsets(calibration))
+        return own, band(test, conformal.offsets(calibration))
+    return adaptive.adaptive_head(test, calibration), adaptive.adaptive(test, calibration)

@@ -9,6 +9,7 @@ from daycast.core.conformal import LEVELS, SHARE, calibrated, head_offsets, offs
 from daycast.core.forecast import band
 from daycast.core.intervals import scores
 from daycast.errors import ModelError
+from tests.core.builders import issued_both_ways
 
 NAMES = ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
 START = pd.Timestamp("2020-01-01")
@@ -35,6 +36,14 @@ def halves(rows: pd.DataFrame, calibration: int = 60) -> tuple[pd.DataFrame, pd.
 
 def covered(rows: pd.DataFrame, low: str, high: str) -> pd.Series:
     return (rows["y"] >= rows[low]) & (rows["y"] <= rows[high])
+
+
+def statistic(ordered: list[float], working: float, level: float) -> float:
+    """The order statistic at a working level, rounded outwards from the median."""
+    place = round((len(ordered) + 1) * working, 9)
+    down, up = math.floor(place), math.ceil(place)
+    ends = (down, down) if level < 0.5 else (up, up) if level > 0.5 else (down, up)
+    return sum(ordered[min(max(k, 1), len(ordered)) - 1] for k in ends) / 2
 
 
 def slow(rows: pd.DataFrame, first: pd.Timestamp, rate: float, window: int) -> dict[tuple, list[float]]:
@@ -64,10 +73,7 @@ def slow(rows: pd.DataFrame, first: pd.Timestamp, rate: float, window: int) -> d
             errors = sorted([past["error"] for past in came][-most:])
             made = []
             for q, level in enumerate(LEVELS):
-                place = round((len(errors) + 1) * working[q], 9)
-                down, up = math.floor(place), math.ceil(place)
-                ends = (down, down) if level < 0.5 else (up, up) if level > 0.5 else (down, up)
-                made.append(sum(errors[min(max(k, 1), len(errors)) - 1] for k in ends) / 2)
+                made.append(statistic(errors, working[q], level))
             issued[(row["cutoff"], step)] = sorted(made)
     return {key: values for key, values in issued.items() if key[0] >= first}
 
@@ -250,10 +256,7 @@ def slow_head(rows: pd.DataFrame, first: pd.Timestamp, rate: float, window: int)
                     below = one["y"] < edge if level < 0.5 else one["y"] <= edge
                     working = min(max(working + rate * (level - below), 0.0), 1.0)
             missed = sorted(r["y"] - r[name] for r in past[-most:])
-            place = round((len(missed) + 1) * working, 9)
-            down, up = math.floor(place), math.ceil(place)
-            ends = (down, down) if level < 0.5 else (up, up) if level > 0.5 else (down, up)
-            made.append(row[name] + sum(missed[min(max(k, 1), len(missed)) - 1] for k in ends) / 2)
+            made.append(row[name] + statistic(missed, working, level))
         issued[(row["cutoff"], row["step"])] = sorted(made)
     return {key: values for key, values in issued.items() if key[0] >= first}
 
@@ -320,10 +323,7 @@ def test_learned_quantiles_never_cross_however_far_their_levels_have_moved():
 @pytest.mark.parametrize("method", ["split", "adaptive"])
 def test_learned_quantiles_are_sharper_than_bands_around_the_point_where_some_days_are_noisier(method):
     calibration, test = halves(learned(1500), 700)
-    if method == "split":
-        own, around = calibrated(test, head_offsets(calibration)), band(test, offsets(calibration))
-    else:
-        own, around = adaptive_head(test, calibration), adaptive(test, calibration)
+    own, around = issued_both_ways(test, calibration, method)
     of_own, of_point = (scores(rows.drop(columns="cutoff"), ["unique_id"]).iloc[0] for rows in (own, around))
     for share in (80, 95):
         for of in (of_own, of_point):

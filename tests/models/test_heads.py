@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic import context, network, origin, table, weekly
+from tests.core.builders import issued_both_ways
 
 from daycast import models
-from daycast.core.adaptive import adaptive, adaptive_head
 from daycast.core.backtest import forecasts, with_actuals
-from daycast.core.conformal import LEVELS, calibrated, head_offsets, offsets
-from daycast.core.forecast import band
+from daycast.core.conformal import LEVELS
 from daycast.core.intervals import scores
 from daycast.core.split import Fold
 
@@ -44,10 +43,7 @@ def parts(uneven, request):
 @pytest.mark.parametrize("method", ["split", "adaptive"])
 def test_calibrated_bands_of_a_head_are_sharper_than_bands_around_its_own_point_forecast(parts, method):
     calibration, test = parts
-    if method == "split":
-        own, around = calibrated(test, head_offsets(calibration)), band(test, offsets(calibration))
-    else:
-        own, around = adaptive_head(test, calibration), adaptive(test, calibration)
+    own, around = issued_both_ways(test, calibration, method)
     of_own, of_point = (scores(rows.drop(columns="cutoff"), ["unique_id"]).iloc[0] for rows in (own, around))
     for share in (80, 95):
         for of in (of_own, of_point):

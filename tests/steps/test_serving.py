@@ -123,6 +123,15 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert plain.offsets is None
 
 
+def test_a_version_from_before_there_were_learned_quantiles_keeps_its_bands_around_the_point(tmp_path: Path) -> None:
+    before = served(offsets(-1.0, 1.0))
+    models.save(before.forecaster, tmp_path / "model")
+    told = serving.write(tmp_path / "s.json", SPEC, before.ids, before.offsets)
+    told.write_text(json.dumps({k: v for k, v in json.loads(told.read_text()).items() if k != "headed"}))
+    after = serving.read(tmp_path / "model", told)
+    pd.testing.assert_frame_equal(serving.forecast(after, inputs(), 3), serving.forecast(before, inputs(), 3))
+
+
 def test_a_longer_horizon_than_the_rows_of_the_future_is_refused() -> None:
     with pytest.raises(HistoryError, match="horizon 4 with 3 timestamps"):
         serving.forecast(served(), inputs(3), 4)
