@@ -21,6 +21,7 @@ PROFILE = {
     "year": 84,
     "means": (3, 7),
     "growth": (7,),
+    "closed": None,
 }
 SHARED = {
     "inputs": "joint",
