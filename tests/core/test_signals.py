@@ -90,6 +90,14 @@ def test_a_closed_day_counts_in_no_level_and_is_no_analog_but_its_deviation_is_t
     assert (at_zero.base(rows, days)[1] == -99.0).all()
 
 
+def test_a_series_that_never_was_open_yet_has_the_level_it_has():
+    shut = Y.copy()
+    shut[1, :150] = 0.0
+    shut[1, 150:] = 8.0
+    of = made(replace(RECIPE, closed=0.0), y=shut)
+    np.testing.assert_array_equal(of.base(np.array([120, 149, 199]), np.array([121, 151, 200]))[1], [0.0, 0.0, 8.0])
+
+
 def test_signals_of_a_shorter_history_are_the_same_bits():
     whole, short = made(), made(steps=150)
     np.testing.assert_array_equal(whole.observed[:, :150], short.observed)

@@ -104,7 +104,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
     if future is not None:
         of = np.concatenate([of, profile.classes(future.levels, recipe.by, ahead)], axis=1)
         event = np.concatenate([event, _events(future)])
-    open_ = np.ones(z.shape, dtype=np.bool_) if recipe.closed is None else ~(history.y <= recipe.closed)
+    open_ = _open(history.y, recipe.closed)
     known = profile.levels(
         np.where(open_, z, np.nan), event[:steps] == 0, of[:, :steps], recipe.window, recipe.statistic
     )
@@ -130,6 +130,14 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         np.stack(observed, axis=2),
         np.concatenate([analog[..., None], seen, share[..., None], is_event[..., None]], axis=2),
     )
+
+
+def _open(y: Float, closed: float | None) -> NDArray[np.bool_]:
+    """Which values are not of closed timestamps, ``(N, T)``; those before a series' first open one count as open."""
+    if closed is None:
+        return np.ones(y.shape, dtype=np.bool_)
+    found = y > closed
+    return np.asarray(found | ~np.logical_or.accumulate(found, axis=1) | np.isnan(y))
 
 
 def _events(of: Panel | Future) -> Codes:
