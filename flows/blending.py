@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from prefect import task
+from prefect import Task, task
 from prefect.futures import PrefectFuture
 
 from daycast import settings
@@ -38,19 +38,17 @@ def join(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef, member
         return blend.join(settings.load(), config, data, folds, tuned, members)
 
 
-def tuned(config: Config, data: DataRef, folds: FoldsRef, windows: Futures[WindowsRef]) -> Futures[TunedRef]:
-    """All models tuned, in the configuration's order; blends weighed when their members are."""
-    of, made = dict(zip(config.model, windows, strict=True)), {}
+def stage(
+    config: Config, data: DataRef, folds: FoldsRef, before: Futures[Any], alone: Task[..., T], blended: Task[..., T]
+) -> Futures[T]:
+    """A stage of all models, in the configuration's order; a blend enters it when its members have left it.
+
+    Args:
+        before: each model's result of the stage before.
+        alone: the task of a model by itself; ``blended``: that of a blend, also given its members' results.
+    """
+    of, made = dict(zip(config.model, before, strict=True)), {}
     for name in blend.last(config):
         given, members = (config, data, folds, of[name]), [made[m] for m in blend.members(config, name)]
-        made[name] = weigh.submit(*given, members) if members else tasks.tune.submit(*given)
-    return [made[name] for name in config.model]
-
-
-def fitted(config: Config, data: DataRef, folds: FoldsRef, searched: Futures[TunedRef]) -> Futures[FittedRef]:
-    """All models fitted, in the configuration's order; blends joined when their members are fitted."""
-    of, made = dict(zip(config.model, searched, strict=True)), {}
-    for name in blend.last(config):
-        given, members = (config, data, folds, of[name]), [made[m] for m in blend.members(config, name)]
-        made[name] = join.submit(*given, members) if members else tasks.fit.submit(*given)
+        made[name] = blended.submit(*given, members) if members else alone.submit(*given)
     return [made[name] for name in config.model]

@@ -35,10 +35,10 @@ def training(overrides: list[str], fetch: bool = False, last: Last = "forecast")
         # Breadth first: a task that waits for another holds a worker, so all models enter a stage before the next.
         arrays = [tasks.transform.submit(*given, name) for name in config.model]
         windows = [tasks.window.submit(*given, a) for a in arrays]
-        tuned = blending.tuned(*given, windows)
+        tuned = blending.stage(*given, windows, tasks.tune, blending.weigh)
         if last == "tune":
             return Outcome(data=data, run=run, tuned=tuple(tasks.results(arrays, windows, tuned)))
-        fitted = blending.fitted(*given, tuned)
+        fitted = blending.stage(*given, tuned, tasks.fit, blending.join)
         tested = [tasks.backtest.submit(*given, f, t) for f, t in zip(fitted, tuned, strict=True)]
         logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
         board = tasks.compare(*given, tasks.results(arrays, windows, tuned, fitted, tested))

@@ -21,7 +21,9 @@ DILATED = "{kind:dilated,filters:4,kernel:2,dilations:[1,2]}"
 NO_LAYERS = ["model.gru.layers=0", f"model.gru.front={DILATED}"]
 BOTH = "model.gru.bidirectional=true"
 SEQ2SEQ = "model.gru.output=seq2seq"
-PROFILE = "model.gru.profile={by:[day_type],window:4,statistic:median,analogs:1,year:364,means:[7],growth:[]}"
+PROFILE = (
+    "model.gru.profile={by:[day_type],window:4,statistic:median,analogs:1,year:364,means:[7],growth:[],closed:null}"
+)
 
 
 def values(root: Path, *overrides: str) -> dict[str, Any]:

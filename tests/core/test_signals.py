@@ -76,6 +76,28 @@ def test_growth_compares_with_a_year_before():
     np.testing.assert_allclose(growth[1, 150], expected)
 
 
+def test_a_closed_day_counts_in_no_level_and_is_no_analog_but_its_deviation_is_told():
+    shut = Y.copy()
+    shut[1, 93 : 93 + 35] = -99.0  # five weeks, beyond the window of three likes
+    of = made(replace(RECIPE, closed=-99.0), y=shut)
+    missing = made(y=np.where(shut == -99.0, np.nan, shut))
+    rows, days = np.full(14, 127), np.arange(128, 142)
+    np.testing.assert_array_equal(of.base(rows, days), missing.base(rows, days))
+    np.testing.assert_array_equal(of.ahead, missing.ahead)
+    np.testing.assert_allclose(observed(of, "deviation")[1, 100], -99.0 - missing.base(rows - 28, days - 28)[1, 0])
+    np.testing.assert_array_equal(observed(of, "deviation")[0], observed(missing, "deviation")[0])
+    at_zero = made(y=shut)  # what it is for: else the level falls to that of closed days
+    assert (at_zero.base(rows, days)[1] == -99.0).all()
+
+
+def test_a_series_that_never_was_open_yet_has_the_level_it_has():
+    shut = Y.copy()
+    shut[1, :150] = 0.0
+    shut[1, 150:] = 8.0
+    of = made(replace(RECIPE, closed=0.0), y=shut)
+    np.testing.assert_array_equal(of.base(np.array([120, 149, 199]), np.array([121, 151, 200]))[1], [0.0, 0.0, 8.0])
+
+
 def test_signals_of_a_shorter_history_are_the_same_bits():
     whole, short = made(), made(steps=150)
     np.testing.assert_array_equal(whole.observed[:, :150], short.observed)

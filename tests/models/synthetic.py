@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ def weekly(n: int = 2, steps: int = 500, seed: int = 0, noise: float = 8.0) -> n
         shocks[:, t] += 0.8 * shocks[:, t - 1]
     pattern = rng.uniform(-30, 30, (n, 7))
     return 200 + pattern[:, np.arange(steps) % 7] + shocks
+
+
+def grown(panel: Panel, y: np.ndarray, name: str) -> Panel:
+    """With one more series at its end, its covariates those of the last."""
+    static = np.concatenate([panel.static, panel.static[-1:]])
+    past = np.concatenate([panel.past, panel.past[-1:]])
+    return replace(panel, ids=(*panel.ids, name), y=np.concatenate([panel.y, y[None]]), static=static, past=past)
 
 
 def origin(made: Table, back: int = 0, horizon: int = 7) -> Origin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ PROFILE = {
     "year": 84,
     "means": (3, 7),
     "growth": (7,),
+    "closed": None,
 }
 SHARED = {
     "inputs": "joint",
@@ -155,3 +157,24 @@ def test_other_series_or_features_than_those_fitted_on_are_refused(family):
     flagged = synthetic.table(synthetic.weekly(2, 300), np.zeros(300))
     with pytest.raises(ModelError, match="flag"):
         forecaster.predict([synthetic.origin(flagged)])
+
+
+@FAMILIES
+def test_a_model_of_all_series_takes_new_ones_and_lets_others_go(family):
+    y = synthetic.weekly(4, 400)
+    made = synthetic.table(y[:3])
+    forecaster = model(family, inputs="each", transforms=({"kind": "scale", "method": "standard", "log1p": False},))
+    forecaster.fit(made.panel.until(made.panel.ds[-61]))
+    days = made.panel.y.shape[1]
+    born = np.where(np.arange(days) < days - 25, np.nan, 10 * y[3, :days])  # five days old at the first origin
+    more = replace(made, panel=synthetic.grown(made.panel, born, "new"))
+    asked = [synthetic.origin(more, back, 3) for back in (20, 3)]
+    found = forecaster.predict(asked)
+    np.testing.assert_array_equal(found[:, :3], forecaster.predict([synthetic.origin(made, b, 3) for b in (20, 3)]))
+    assert np.abs(found[:, 3] - 10 * y[3, days - 20 : days - 17]).mean() < 0.25 * 10 * y[3].mean()
+    fewer = replace(made, panel=made.panel.only(("s2", "s0")))
+    np.testing.assert_array_equal(forecaster.predict([synthetic.origin(fewer, 3, 3)])[0], found[1, [2, 0]])
+    later = born.copy()
+    later[-19:] *= 50
+    moved = replace(made, panel=synthetic.grown(made.panel, later, "new"))
+    np.testing.assert_array_equal(forecaster.predict([synthetic.origin(moved, b, 3) for b in (20, 3)])[0], found[0])

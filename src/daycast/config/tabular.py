@@ -28,6 +28,10 @@ class Profile(Section):
     growth: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         description="timestamps of the means of the newest values, less those a year before, that a model is given"
     )
+    closed: float | None = Field(
+        description="raw values at or below which nothing ran that day: it counts in no level and no later year looks "
+        "back at it; null where such values are ordinary, or never occur"
+    )
 
     def recipe(self) -> Recipe:
         """As ``core.signals`` takes it."""

@@ -30,6 +30,7 @@ class Recipe:
         year: steps in a year that keep the weekday.
         means: lengths, steps, of the means of innovations.
         growth: lengths, steps, of the means that are compared with those a year before.
+        closed: raw values at or below which a timestamp counts in no level and is no analog; ``None`` for none.
     """
 
     by: tuple[str, ...]
@@ -39,6 +40,7 @@ class Recipe:
     year: int
     means: tuple[int, ...]
     growth: tuple[int, ...]
+    closed: float | None
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -102,10 +104,14 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
     if future is not None:
         of = np.concatenate([of, profile.classes(future.levels, recipe.by, ahead)], axis=1)
         event = np.concatenate([event, _events(future)])
-    known = profile.levels(z, event[:steps] == 0, of[:, :steps], recipe.window, recipe.statistic)
+    open_ = _open(history.y, recipe.closed)
+    known = profile.levels(
+        np.where(open_, z, np.nan), event[:steps] == 0, of[:, :steps], recipe.window, recipe.statistic
+    )
     deviation = profile.deviations(z, of[:, :steps], known)
     rows = profile.analogs(event, of[0], recipe.analogs, recipe.year, horizon)
-    seen = np.where(rows >= 0, deviation[:, np.clip(rows, 0, steps - 1)], np.nan)  # (N, S, analogs)
+    told = np.where(open_, deviation, np.nan)[:, np.clip(rows, 0, steps - 1)]
+    seen = np.where(rows >= 0, told, np.nan)  # (N, S, analogs)
     count = np.isfinite(seen).sum(axis=2)
     analog = _median(seen, count)
     share = count / max(recipe.analogs, 1)
@@ -124,6 +130,14 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         np.stack(observed, axis=2),
         np.concatenate([analog[..., None], seen, share[..., None], is_event[..., None]], axis=2),
     )
+
+
+def _open(y: Float, closed: float | None) -> NDArray[np.bool_]:
+    """Which values are not of closed timestamps, ``(N, T)``; those before a series' first open one count as open."""
+    if closed is None:
+        return np.ones(y.shape, dtype=np.bool_)
+    found = y > closed
+    return np.asarray(found | ~np.logical_or.accumulate(found, axis=1) | np.isnan(y))
 
 
 def _events(of: Panel | Future) -> Codes:

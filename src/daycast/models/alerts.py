@@ -18,6 +18,7 @@ from daycast.core.forecast import FitReport, OnEpoch, Origin
 from daycast.core.frame import Float, Panel
 from daycast.core.lows import Lows, Rule
 from daycast.core.tabular import Rows, Source
+from daycast.core.transform import Fitted
 from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models.context import BuildContext
@@ -82,7 +83,7 @@ class Logistic(Tabular):
     def _start(self, source: Source, origin: Rows, days: Rows) -> Float:
         return np.where(np.isnan(source.signals.base(origin, days)), np.nan, 0.0)
 
-    def _raw(self, out: Float) -> Float:
+    def _raw(self, out: Float, fitted: Fitted) -> Float:  # noqa: ARG002
         return out
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daycast.config import Recurrent
 from daycast.core import anchored, lows, transform, windows
@@ -17,6 +17,7 @@ from daycast.core.context import Context, context
 from daycast.core.fill import seasonal_fill
 from daycast.core.forecast import Origin, together
 from daycast.core.frame import Float, Panel
+from daycast.core.newcomers import arranged
 from daycast.core.transform import Fitted, Scale, Step
 from daycast.core.windows import Arrays, Layout, Windows, as_series
 from daycast.errors import ConfigError
@@ -148,19 +149,13 @@ class Transforms(NamedTuple):
 
     def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
         """As fitted for the series ``ids``, in ``history``'s order; those that are not among them are fitted on it."""
-        place = {name: i for i, name in enumerate(ids)}
-        new = tuple(name for name in history.ids if name not in place)
-        place |= {name: len(ids) + i for i, name in enumerate(new)}
-        rows = np.array([place[name] for name in history.ids])
-        fitted = [(self.y, self.past)]
-        if new:
-            fitted.append(_fitted(recipe, recipe.limited(history.only(new))))
-        each = np.arange(history.past.shape[2])
-        past = [of_past for _, of_past in fitted if of_past is not None]
-        rows_of_past = (rows[:, None] * len(each) + each).ravel()
-        return Transforms(
-            _picked([y for y, _ in fitted], rows), _picked(past, rows_of_past) if past else None, self.spread
-        )
+        recent, each = recipe.limited(history), range(history.past.shape[2])
+        y = arranged(self.y, ids, history.ids, lambda new: transform.fit(recipe.steps, recent.y[new]))
+        if self.past is None:
+            return Transforms(y, None, self.spread)
+        of_past = as_series(recent.past)
+        channels = (list(product(names, each)) for names in (ids, history.ids))
+        return Transforms(y, arranged(self.past, *channels, lambda new: _standard(of_past[new])), self.spread)
 
     def raw(self, recipe: Recipe, z: Float, seen: Context) -> Float:
         """Raw values (of low days: probabilities) ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never
@@ -192,13 +187,8 @@ class Transforms(NamedTuple):
 def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
     """The transforms of y and of the past covariates, if there are any."""
     past = as_series(history.past)
-    return transform.fit(recipe.steps, history.y), transform.fit((Scale("standard"),), past) if len(past) else None
+    return transform.fit(recipe.steps, history.y), _standard(past) if len(past) else None
 
 
-def _picked(parts: Sequence[Fitted], rows: NDArray[np.integer]) -> Fitted:
-    """Of transforms of equal steps, the series that stand at ``rows`` when all theirs are put one after another."""
-    states = []
-    for of_step in zip(*(part.states for part in parts), strict=True):
-        joined = {name: [value for state in of_step for value in state[name]] for name in of_step[0]}
-        states.append({name: [values[row] for row in rows] for name, values in joined.items()})
-    return Fitted(parts[0].steps, tuple(states), len(rows))
+def _standard(past: Float) -> Fitted:
+    return transform.fit((Scale("standard"),), past)

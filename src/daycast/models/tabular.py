@@ -14,6 +14,7 @@ import numpy as np
 from daycast.core import transform
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, together
 from daycast.core.frame import Float, Panel
+from daycast.core.newcomers import arranged
 from daycast.core.signals import signals
 from daycast.core.tabular import Rows, Source
 from daycast.core.transform import Fitted
@@ -61,7 +62,7 @@ class Tabular:
         source = Source.of(history, None, of, self._recipe, self._config.lags, self._new.dummies)
         origin, step = self._pairs(len(history.ds))
         rows, self._learners = 0, []
-        for members in self._members():
+        for members in self._members(len(self._ids)):
             parts = [self._examples(source, n, members, z, (origin, step)) for n in members]
             x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
             if not len(y):
@@ -74,9 +75,9 @@ class Tabular:
             rows += len(y)
         return FitReport(facts={"rows": rows, "features": len(self._names), "learners": len(self._learners)})
 
-    def _members(self) -> list[tuple[int, ...]]:
-        """The series of each model."""
-        everyone = tuple(range(len(self._ids)))
+    def _members(self, series: int) -> list[tuple[int, ...]]:
+        """Of so many series, those of each model."""
+        everyone = tuple(range(series))
         return [everyone] if self._config.inputs == "each" else [(n,) for n in everyone]
 
     def _others(self, series: int) -> list[int]:
@@ -113,39 +114,49 @@ class Tabular:
         """What learners' answers are added to, ``(N, R)``: the profile of the timestamps as known at the origins."""
         return source.signals.base(origin, days)
 
-    def _raw(self, out: Float) -> Float:
+    def _raw(self, out: Float, fitted: Fitted) -> Float:
         """Forecasts ``(O, N, H)`` in raw units."""
-        return transform.inverse(self._transform, out, np.zeros((*out.shape[:2], 0)))
+        return transform.inverse(fitted, out, np.zeros((*out.shape[:2], 0)))
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
 
+        With inputs ``each``, series may come and go after the fit.
+
         Raises:
-            ModelError: not fitted, or fitted on other series.
+            ModelError: not fitted, or fitted on other features or (with inputs ``joint``) other series.
         """
         self._require_fit()
         horizon = len(origins[0].future.ds)
-        out = np.full((len(origins), len(self._ids), horizon), np.nan)
-        for members, longest in together(origins):
-            history = longest.history
-            if history.ids != self._ids:
-                raise ModelError(
-                    f"the {len(self._ids)} series that the model was fitted on, {list(self._ids[:5])} …",
-                    f"{len(history.ids)} series, {list(history.ids[:5])} …",
-                    "forecast the data version the model was fitted for, or fit it again",
-                )
-            z = transform.forward(self._transform, history.y)
+        out = np.full((len(origins), len(origins[0].history.ids), horizon), np.nan)
+        # With a new series each by itself: what a later origin tells of it is not known at an earlier one.
+        apart = not set(origins[0].history.ids) <= set(self._ids)
+        for members, longest in [([o], origin) for o, origin in enumerate(origins)] if apart else together(origins):
+            history, fitted = longest.history, self._arranged(longest.history)
+            z = transform.forward(fitted, history.y)
             of = signals(history, longest.future, z, self._recipe, self.horizon)
             source = Source.of(history, longest.future, of, self._recipe, self._config.lags, self._new.dummies)
             cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
-            out[members] = self._forecasts(source, cutoffs, horizon)
-        return self._raw(out)
+            out[members] = self._raw(self._forecasts(source, cutoffs, horizon), fitted)
+        return out
+
+    def _arranged(self, history: Panel) -> Fitted:
+        """The transform of a history's series. Raises ``ModelError`` where they must be those of the fit and aren't."""
+        if history.ids == self._ids:
+            return self._transform
+        if self._config.inputs == "joint":
+            raise ModelError(
+                f"the {len(self._ids)} series that the model was fitted on, {list(self._ids[:5])} …",
+                f"{len(history.ids)} series, {list(history.ids[:5])} …",
+                "forecast the data version the model was fitted for, or fit it again",
+            )
+        return arranged(self._transform, self._ids, history.ids, lambda new: transform.fit(self._steps, history.y[new]))
 
     def _forecasts(self, source: Source, cutoffs: Rows, horizon: int) -> Float:
         """Forecasts ``(O, N, H)`` in transformed units."""
         origin, step = (a.ravel() for a in np.meshgrid(cutoffs, np.arange(1, horizon + 1), indexing="ij"))
         z = self._start(source, origin, origin + step)
-        for learner, members in zip(self._learners, self._members(), strict=True):
+        for learner, members in zip(self._learners, self._members(len(z)), strict=True):
             for n in members:
                 for part in _chunks(len(origin)):
                     x, names = source.rows(n, self._others(n), origin[part], step[part])
@@ -169,7 +180,7 @@ class Tabular:
         self._ids, self._names = tuple(values["ids"]), tuple(values["names"])
         self._transform = Fitted.from_json(values["transform"])
         self._learners = []
-        for i in range(len(self._members())):
+        for i in range(len(self._members(len(self._ids)))):
             prefix = f"{i}."
             learner = self._new(self._config, self._context)
             learner.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
