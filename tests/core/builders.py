@@ -49,7 +49,7 @@ def count_up(steps: int = 60, **spec: Any) -> Table:
 class SeasonalNaive:
     """Repeats the last ``lag`` values. Fitting keeps only how many rows it saw."""
 
-    recurrent = False
+    takes_new_series = False
 
     def __init__(self, lag: int = 7, horizon: int = 1000) -> None:
         self.lag, self.horizon, self.min_history = lag, horizon, lag

@@ -47,7 +47,7 @@ def test_no_forecast_moves_by_a_bit_when_all_that_came_later_is_scrambled(projec
 class Peeking:
     """Gives the sum of what came after the origin, through the array behind the view that it is given."""
 
-    horizon, min_history, recurrent = 7, 1, False
+    horizon, min_history, takes_new_series = 7, 1, False
 
     def fit(self, history: Panel, *_: object) -> None:
         """Nothing to learn."""

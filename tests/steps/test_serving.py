@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.models import synthetic
 
 from daycast import models
 from daycast.config import SeasonalNaive, Trainer
-from daycast.core.frame import FrameSpec
+from daycast.core.frame import FrameSpec, table
 from daycast.errors import DataError, HistoryError, OutputError
 from daycast.steps import serving
 
@@ -161,8 +162,35 @@ def test_too_little_history_is_refused() -> None:
     ids=["column", "series missing", "series unknown", "double", "off grid", "missing known", "level", "nothing seen"],
 )
 def test_a_table_that_does_not_fit_is_refused_with_what_was_found(change: object, told: str) -> None:
+    made = served()
+    made.forecaster.takes_new_series = False
     with pytest.raises(DataError, match=told):
-        serving.forecast(served(), change(inputs()), 3)  # type: ignore[operator]
+        serving.forecast(made, change(inputs()), 3)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("inputs_of", ["each", "joint"])
+def test_a_series_of_a_few_days_is_forecast_by_a_global_model_without_a_band(inputs_of: str, tmp_path: Path) -> None:
+    whole = canonical()
+    born = whole[whole["unique_id"] == "bus"].assign(unique_id="tram", y=lambda f: f["y"].where(f["ds"] > "2020-02-05"))
+    network = synthetic.network(inputs=inputs_of, lookback=14)
+    model = models.build(network, synthetic.context(horizon=2, validation_steps=14, max_epochs=2))
+    model.fit(table(serving.inputs(whole, SPEC, CUTOFF, 3), SPEC).panel)
+    models.save(model, tmp_path / "model")
+    told = serving.write(tmp_path / "serving.json", SPEC, ("bus", "rail"), offsets(-5.0, 5.0))
+    known = serving.read(tmp_path / "model", told)
+    more = serving.inputs(pd.concat([whole, born]), SPEC, CUTOFF, 3)
+    if inputs_of == "joint":
+        with pytest.raises(DataError, match="rail', 'tram"):
+            serving.forecast(known, more, 2)
+        return
+    rows = serving.forecast(known, more, 2)
+    assert rows.groupby("unique_id").size().to_dict() == {"bus": 2, "rail": 2, "tram": 2}
+    assert rows.set_index("unique_id")["q0.1"].isna().groupby("unique_id").all().to_dict() == {
+        "bus": False,
+        "rail": False,
+        "tram": True,
+    }
+    assert np.isfinite(rows["y_hat"]).all()
 
 
 def test_a_series_without_any_observation_breaks_the_output_contract() -> None:

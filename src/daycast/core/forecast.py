@@ -49,11 +49,12 @@ class Forecaster(Protocol):
     Attributes:
         horizon: the most steps one ``predict`` gives; ``core.forecast.predict`` iterates beyond it.
         min_history: rows of history that ``predict`` needs.
-        recurrent: whether it is a network trained on windows (and so has a ``recipe``).
+        takes_new_series: whether series may have come or gone since the fit.
     """
 
     horizon: int
     min_history: int
+    takes_new_series: bool
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:
         """Learn from everything in ``history``; its last timestamp is the fit's cutoff."""

@@ -45,7 +45,7 @@ class Alerter(Protocol):
 class BaseRate:
     """The share of low days in each series' own past: what anybody knows without a model."""
 
-    recurrent = False
+    takes_new_series = False
 
     def __init__(self, rule: Rule, context: BuildContext) -> None:
         self._rule, self.horizon, self.min_history = rule, context.horizon, 1

@@ -31,7 +31,7 @@ class _LookUp:
 
     horizon = ANY_HORIZON
     min_history = 1
-    recurrent = False
+    takes_new_series = True
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
         """Learn nothing; raise if ``history`` lacks what the look-up needs."""

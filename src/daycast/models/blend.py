@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 class Blend:
     """Members are fitted apart and handed in by ``join``: they are models of their own, in the same table."""
 
-    recurrent = False
-
     def __init__(self, config: config.Blend, context: BuildContext) -> None:  # noqa: ARG002
         """Its horizon is the context's: a member of a shorter one is iterated."""
-        self.horizon, self.min_history = context.horizon, 1
+        self.horizon, self.min_history, self.takes_new_series = context.horizon, 1, False
         self._members: list[Forecaster] = []
         self._weights: Float = np.zeros((0, self.horizon))  # (M, H)
 
@@ -45,6 +43,7 @@ class Blend:
         kept = np.flatnonzero(weights.any(axis=1))
         self._members, self._weights = [members[m] for m in kept], weights[kept]
         self.min_history = max(member.min_history for member in self._members)
+        self.takes_new_series = all(member.takes_new_series for member in self._members)
         return FitReport(facts={"members": len(kept)})
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002

@@ -18,8 +18,6 @@ from daycast.models.neural import NeuralForecaster
 class Ensemble:
     """The mean forecast of networks that differ in their seed alone, so that they share one recipe and its windows."""
 
-    recurrent = True
-
     def __init__(self, members: Sequence[NeuralForecaster]) -> None:
         if not members or any(m.config != members[0].config or m.recipe != members[0].recipe for m in members):
             raise ModelError(
@@ -30,6 +28,7 @@ class Ensemble:
         self.members = tuple(members)
         self.recipe = members[0].recipe
         self.horizon, self.min_history = members[0].horizon, members[0].min_history
+        self.takes_new_series = members[0].takes_new_series
 
     def prepare_windows(self, history: Panel) -> tuple[Fitted, Windows]:
         """As of one member: they are equal."""

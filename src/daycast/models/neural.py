@@ -37,12 +37,11 @@ class NeuralForecaster:
     origin tells, and if there is an embedding it has the mean vector.
     """
 
-    recurrent = True
-
     def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
         self.config, self.context = config, context
         self.recipe = Recipe.of(config, context.horizon)
         self.horizon, self.min_history = self.recipe.horizon, self.recipe.min_history
+        self.takes_new_series = self.recipe.layout == "each"
         self._network: Network | None = None
         self._transforms: Transforms
         self._sizes: Sizes

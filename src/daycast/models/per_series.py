@@ -45,7 +45,7 @@ class PerSeries(Generic[M]):
     """What the families share. They give ``_learn``, ``_answers``, ``_rebuilt`` and the two lists of names."""
 
     horizon = ANY_HORIZON
-    recurrent = False
+    takes_new_series = False
     kinds: ClassVar[str]
     """The fact that counts the models' names."""
     values: ClassVar[tuple[str, ...]]

@@ -35,8 +35,6 @@ class Tabular:
     """``inputs: joint`` fits one learner per series, with the signals of the others beside its own; ``inputs: each``
     one learner of all series, which tells them apart by their static covariates."""
 
-    recurrent = False
-
     def __init__(self, config: config.LightGbm | config.Linear | config.Logistic, context: BuildContext) -> None:
         """What is learned with follows from the family of ``config``."""
         self._config, self._context = config, context
@@ -45,6 +43,7 @@ class Tabular:
         self._recipe = config.profile.recipe()
         self._steps = tuple(transform.step(s.model_dump()) for s in config.transforms)
         self.horizon, self.min_history = context.horizon, 1
+        self.takes_new_series = config.inputs == "each"
         self._ids: tuple[str, ...] = ()
         self._names: tuple[str, ...] = ()
         self._transform: Fitted
@@ -144,7 +143,7 @@ class Tabular:
         """The transform of a history's series. Raises ``ModelError`` where they must be those of the fit and aren't."""
         if history.ids == self._ids:
             return self._transform
-        if self._config.inputs == "joint":
+        if not self.takes_new_series:
             raise ModelError(
                 f"the {len(self._ids)} series that the model was fitted on, {list(self._ids[:5])} …",
                 f"{len(history.ids)} series, {list(history.ids[:5])} …",

@@ -83,7 +83,8 @@ def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Forecast ``horizon`` steps after the last observed ``y`` of any series.
 
     Raises:
-        DataError: the frame is not a canonical frame of this dataset.
+        DataError: the frame is not a canonical frame of this dataset, or has other series and the forecaster can't take
+            them.
         HistoryError: too little history, or too few known rows after it.
         OutputError: the forecast breaks its contract.
     """
@@ -122,11 +123,11 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
             f"the columns of the canonical frame, {missing} among them", f"{list(frame.columns)}", "add them"
         )
     found = tuple(sorted(frame["unique_id"].unique()))
-    if found != served.ids:
+    if found != served.ids and not served.forecaster.takes_new_series:
         raise DataError(
             f"the {len(served.ids)} series the model was fitted on, {list(served.ids[:5])} …",
             f"{len(found)} series, {list(found[:5])} …",
-            "give every one of them and no other, or train on the new set of series",
+            "give every one of them and no other, train on the new set of series, or take a global model",
         )
     twice = frame.duplicated(list(KEYS))
     if twice.any():
