@@ -71,7 +71,8 @@ class Alert(Section):
 
     def misfits(self, dataset: Dataset, horizon: int, validation_steps: int) -> list[str]:
         """What of these values does not suit a dataset, a backtest's horizon and a trainer, a line each."""
-        known = dataset.spec().known
+        spec = dataset.spec()
+        known = spec.known
         waves = fourier_names(dataset.calendar.fourier)
         by = {"low.by": self.low.by, "logistic.profile.by": self.logistic.profile.by}
         if self.network.profile is not None:
@@ -81,6 +82,12 @@ class Alert(Section):
             for place, columns in by.items()
             for c in columns
             if known.get(c) is None
+        ]
+        faults += [
+            f"alert.{place}: `{c}` is not known ahead, so no class of days can be told by it"
+            for place, columns in by.items()
+            for c in columns
+            if c in spec.held
         ]
         faults += [
             f"alert.network.known: `{c}` is neither in dataset.covariates.known {sorted(known)} nor a Fourier term"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daycast.core import transform
+from daycast.core import held, transform
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, together
-from daycast.core.frame import Float, Panel
+from daycast.core.frame import Float, Future, Panel
 from daycast.core.signals import signals
 from daycast.core.tabular import Rows, Source
 from daycast.core.transform import Fitted
@@ -46,6 +46,7 @@ class Tabular:
         self.horizon, self.min_history = context.horizon, 1
         self._ids: tuple[str, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._known: tuple[str, ...] = ()
         self._transform: Fitted
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
@@ -56,9 +57,10 @@ class Tabular:
             ModelError: a column of the profile is not known.
         """
         self._ids, self._transform = history.ids, transform.fit(self._steps, history.y)
+        self._known = held.learnable(history)
+        history = held.only(history, self._known)
         z = transform.forward(self._transform, history.y)
-        of = signals(history, None, z, self._recipe, self.horizon)
-        source = Source.of(history, None, of, self._recipe, self._config.lags, self._new.dummies)
+        source = self._source(history, None, z)
         origin, step = self._pairs(len(history.ds))
         rows, self._learners = 0, []
         for members in self._members():
@@ -135,11 +137,15 @@ class Tabular:
                     "forecast the data version the model was fitted for, or fit it again",
                 )
             z = transform.forward(self._transform, history.y)
-            of = signals(history, longest.future, z, self._recipe, self.horizon)
-            source = Source.of(history, longest.future, of, self._recipe, self._config.lags, self._new.dummies)
+            source = self._source(held.only(history, self._known), held.only(longest.future, self._known), z)
             cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
             out[members] = self._forecasts(source, cutoffs, horizon)
         return self._raw(out)
+
+    def _source(self, history: Panel, future: Future | None, z: Float) -> Source:
+        """What rows of the history ``z (N, T)``, in transformed units, and its future are made of."""
+        of = signals(history, future, z, self._recipe, self.horizon)
+        return Source.of(history, future, of, self._recipe, self._config.lags, self._new.dummies)
 
     def _forecasts(self, source: Source, cutoffs: Rows, horizon: int) -> Float:
         """Forecasts ``(O, N, H)`` in transformed units."""
@@ -161,12 +167,13 @@ class Tabular:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """The transform, series and features as values, and each learner's arrays under ``<number>.<name>``."""
         self._require_fit()
-        values = {"ids": list(self._ids), "names": list(self._names), "transform": self._transform.to_json()}
+        values = {"ids": list(self._ids), "names": list(self._names), "known": list(self._known)}
+        values["transform"] = self._transform.to_json()
         return values, {f"{i}.{n}": a for i, one in enumerate(self._learners) for n, a in one.state().items()}
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave."""
-        self._ids, self._names = tuple(values["ids"]), tuple(values["names"])
+        self._ids, self._names, self._known = (tuple(values[part]) for part in ("ids", "names", "known"))
         self._transform = Fitted.from_json(values["transform"])
         self._learners = []
         for i in range(len(self._members())):
