@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from daycast.core import held
 from daycast.core.channels import Columns, Layout, as_series, channels, scaled
-from daycast.core.context import Context, context
-from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted
 from daycast.errors import HistoryError
@@ -33,13 +31,10 @@ Single = NDArray[np.float32]
 __all__ = [
     "Arrays",
     "Batch",
-    "Context",
     "Layout",
     "Windows",
     "arrays",
     "as_series",
-    "context",
-    "seasonal_fill",
     "starts",
     "windows",
 ]
