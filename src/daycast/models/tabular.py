@@ -58,7 +58,6 @@ class Tabular:
         """
         self._ids, self._transform = history.ids, transform.fit(self._steps, history.y)
         self._known = held.learnable(history)
-        history = held.only(history, self._known)
         z = transform.forward(self._transform, history.y)
         source = self._source(history, None, z)
         origin, step = self._pairs(len(history.ds))
@@ -137,13 +136,16 @@ class Tabular:
                     "forecast the data version the model was fitted for, or fit it again",
                 )
             z = transform.forward(self._transform, history.y)
-            source = self._source(held.only(history, self._known), held.only(longest.future, self._known), z)
+            source = self._source(history, longest.future, z)
             cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
             out[members] = self._forecasts(source, cutoffs, horizon)
         return self._raw(out)
 
     def _source(self, history: Panel, future: Future | None, z: Float) -> Source:
         """What rows of the history ``z (N, T)``, in transformed units, and its future are made of."""
+        late = {history.known_names[i] for i in held.features(history)} - set(self._known)  # the fit left them out
+        names = [name for name in history.known_names if name not in late]
+        history, future = held.only(history, names), None if future is None else held.only(future, names)
         of = signals(history, future, z, self._recipe, self.horizon)
         return Source.of(history, future, of, self._recipe, self._config.lags, self._new.dummies)
 
