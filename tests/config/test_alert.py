@@ -38,12 +38,13 @@ def test_what_can_not_be_is_refused_with_its_path(overrides: list[str], told: st
         ("alert.low.by=[day_of_week,holiday]", "alert.low.by: `holiday` is no categorical column"),
         ("alert.network.profile.by=[kind]", "alert.network.profile.by: `kind`"),
         ("alert.logistic.profile.by=[kind]", "alert.logistic.profile.by: `kind`"),
+        ("alert.low.by=[regime]", "alert.low.by: `regime` is not known ahead"),
         ("alert.network.known=[rain]", "alert.network.known: `rain`"),
         ("trainer.validation_steps=14", "must exceed backtest.horizon 14"),
     ],
 )
 def test_what_does_not_suit_the_dataset_is_told(override: str, told: str) -> None:
-    made = compose(ROOT, [override], fitting=False)
+    made = compose(ROOT, ["dataset=cta", override], fitting=False)
     found = made.alert.misfits(made.dataset, made.backtest.horizon, made.trainer.validation_steps)
     assert len(found) == 1
     assert told in found[0]

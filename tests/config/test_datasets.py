@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from daycast.config import Dataset, dataset_only
+from daycast.core.canonical import calendar_frame
 from daycast.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"
@@ -70,6 +72,40 @@ def test_events_become_a_known_column_with_a_level_for_each_of_their_days(root: 
     known = changed(root, "cta", calendar={"events": events}).spec().known
     assert known["event"] == ("none", "easter-1", "easter")
     assert "event" not in changed(root, "cta", calendar={"events": []}).spec().known
+
+
+def test_regimes_become_a_held_column(root: Path) -> None:
+    regimes = [{"name": "strike", "since": "2019-01-05", "until": "2019-01-07"}, {"name": "war", "since": "2019-01-08"}]
+    changed_to = changed(root, "cta", calendar={"regimes": regimes})
+    assert changed_to.spec().known["regime"] == ("none", "strike", "war")
+    assert changed_to.spec().held == ("regime",)
+    days = calendar_frame(pd.date_range("2019-01-04", "2019-01-09"), changed_to.layout())
+    assert days["regime"].tolist() == ["none", "strike", "strike", "strike", "war", "war"]
+    without = changed(root, "cta", calendar={"regimes": []}).spec()
+    assert "regime" not in without.known
+    assert without.held == ()
+
+
+@pytest.mark.parametrize(
+    ("regimes", "fault"),
+    [
+        ([{"name": "none", "since": "2019-01-05"}], "`none` stands for the days of no regime"),
+        ([{"name": "a", "since": "2019-01-05", "until": "2019-01-04"}], "until 2019-01-04 is before since 2019-01-05"),
+        ([{"name": "a", "since": "2019-01-05"}, {"name": "b", "since": "2020-01-05"}], "`a` goes on into `b`"),
+        (
+            [{"name": "b", "since": "2020-01-05"}, {"name": "a", "since": "2019-01-05", "until": "2020-01-05"}],
+            "`a` goes on into `b`, which begins 2020-01-05",
+        ),
+        (
+            [{"name": "a", "since": "2019-01-05", "until": "2019-01-06"}, {"name": "a", "since": "2020-01-05"}],
+            "`a` is there 2 times",
+        ),
+        ([{"name": "a", "since": "yesterday"}], "since"),
+    ],
+)
+def test_regimes_that_do_not_follow_each_other_are_refused(root: Path, regimes: list[Any], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        changed(root, "cta", calendar={"regimes": regimes})
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ def test_columns_and_orders_that_the_dataset_does_not_allow_are_faults(root, ove
         compose(root, ["model=[day_type_naive,sarima]", override, *more])
 
 
+def test_no_class_of_days_is_told_by_a_regime(root):
+    by = "model.linear.profile.by=[day_of_week,regime]"
+    with pytest.raises(ConfigError, match=r"model\.linear.*profile\.by: `regime` is not known ahead"):
+        compose(root, ["dataset=cta", "model=[seasonal_naive,linear]", by])
+    named = compose(root, ["dataset=cta", "model=[seasonal_naive,sarima]", "model.sarima.known=[day_type,regime]"])
+    assert named.model["sarima"].known == ("day_type", "regime")
+
+
 def test_models_that_do_not_suit_the_dataset_are_told_with_those_that_do(root):
     chosen = ["model=[naive,day_type_naive,sarima,gru]", "model.sarima.known=[weather]"]
     with pytest.raises(ConfigError, match=r"these suit the dataset: model=\[naive,day_type_naive,gru\]"):

@@ -8,10 +8,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from daycast.core import transform
+from daycast.core.context import context
+from daycast.core.fill import seasonal_fill
 from daycast.core.forecast import Origin
 from daycast.core.frame import FrameSpec, Future, Panel
 from daycast.core.transform import Difference, Scale
-from daycast.core.windows import as_series, context, seasonal_fill, windows
+from daycast.core.windows import as_series, windows
 from daycast.errors import HistoryError
 
 LAYOUTS = ("joint", "each")

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from daycast.core import frame
-from daycast.core.frame import FrameSpec, decode
+from daycast.core.calendar import decode
+from daycast.core.frame import FrameSpec
 from daycast.errors import DataError, HistoryError
 from tests.core.builders import count_up, daily_spec, daily_table, long_frame
 

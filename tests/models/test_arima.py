@@ -15,6 +15,7 @@ from daycast.errors import ConfigError, ModelError
 from daycast.models import statespace
 from daycast.models.arima import AutoArima, Sarima
 from daycast.models.baselines import seasonal_naive
+from daycast.models.budget import Clock, OverBudgetError
 
 
 def sarima_config(**changes):
@@ -326,7 +327,33 @@ def test_a_search_takes_regressors_that_explain_each_other():
     assert more.state()[0]["series"] == plain.state()[0]["series"]
     found = plain.state()[1]["parameters"][0]
     first = list(found).index(found[found < -1][0])  # the flag's effect is far below -1, nothing else is
-    np.testing.assert_allclose(more.state()[1]["parameters"][0], np.insert(found, first + 1, [0, 0]))
+    assert more.state()[0]["regressors"] == ["flag", "again"]  # one that never changes is no regressor
+    np.testing.assert_allclose(more.state()[1]["parameters"][0], np.insert(found, first + 1, 0))
+
+
+@pytest.mark.parametrize("orders", [((1, 0, 1), (0, 1, 1)), ((1, 0, 0), (0, 0, 0)), ((0, 1, 1), (0, 0, 1))])
+def test_effects_and_the_rest_found_in_turn_are_as_likely_as_those_found_at_once(orders, monkeypatch):
+    made = flagged(n=1)
+    flag = made.panel.known[:, 7]
+    y, x = made.panel.y[0], np.column_stack([np.roll(flag, 3), flag])  # the first one explains nothing
+    at_once = statespace.estimate(y, x, 7, 30.0, orders)
+    monkeypatch.setattr(statespace, "MOST_AT_ONCE", 1)
+    in_turn = statespace.estimate(y, x, 7, 30.0, orders)
+    space = statespace._space(y / 30.0, x, 7, orders)
+    assert in_turn.converged
+    assert space.loglike(in_turn.parameters) > space.loglike(at_once.parameters) - statespace.STILL
+    np.testing.assert_allclose(in_turn.parameters, at_once.parameters, atol=0.02)
+    assert -2.2 < in_turn.parameters[1 + (orders[0][1] + orders[1][1] == 0)] < -1.8  # 60 less on flagged days
+
+
+def test_regressors_in_turn_keep_the_budget_and_tell_when_they_have_not_settled(monkeypatch):
+    made = flagged(n=1)
+    y, x, orders = made.panel.y[0], made.panel.known[:, [2, 7]], ((1, 0, 0), (0, 1, 1))
+    monkeypatch.setattr(statespace, "MOST_AT_ONCE", 1)
+    with pytest.raises(OverBudgetError):
+        statespace.estimate(y, x, 7, 30.0, orders, Clock(0.0))
+    monkeypatch.setattr(statespace, "MAX_ROUNDS", 1)
+    assert not statespace.estimate(y, x, 7, 30.0, orders).converged
 
 
 def test_a_random_walk_is_differenced_by_the_search():

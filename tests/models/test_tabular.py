@@ -30,6 +30,7 @@ SHARED = {
     "profile": PROFILE,
     "lags": 2,
     "max_rows": 100_000,
+    "known": None,
     "train_steps": None,
 }
 TREES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,17 @@ def offsets(low: float, high: float) -> pd.DataFrame:
 
 def inputs(horizon: int = 3, **changes: object) -> pd.DataFrame:
     return serving.inputs(canonical().assign(**changes), SPEC, CUTOFF, horizon)
+
+
+def test_the_input_holds_no_regime_that_begins_after_the_cutoff(tmp_path: Path) -> None:
+    spec = replace(SPEC, known={**SPEC.known, "regime": ("none", "war")}, held=("regime",))
+    days = canonical()
+    frame = days.assign(regime=np.where(days["ds"] > CUTOFF, "war", "none"))
+    assert set(serving.inputs(frame, spec, CUTOFF, 3)["regime"]) == {"none"}
+    begun = serving.inputs(frame, spec, CUTOFF + pd.Timedelta(days=1), 3)
+    assert (begun["regime"] == np.where(begun["ds"] > CUTOFF, "war", "none")).all()
+    told = json.loads(serving.write(tmp_path / "told.json", spec, ("bus", "rail"), None).read_text())
+    assert serving._spec(told["spec"]) == spec
 
 
 def test_a_forecast_is_a_row_per_series_and_step_after_the_last_observation() -> None:

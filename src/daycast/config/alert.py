@@ -71,7 +71,8 @@ class Alert(Section):
 
     def misfits(self, dataset: Dataset, horizon: int, validation_steps: int) -> list[str]:
         """What of these values does not suit a dataset, a backtest's horizon and a trainer, a line each."""
-        known = dataset.spec().known
+        spec = dataset.spec()
+        known = spec.known
         waves = fourier_names(dataset.calendar.fourier)
         by = {"low.by": self.low.by, "logistic.profile.by": self.logistic.profile.by}
         if self.network.profile is not None:
@@ -83,8 +84,15 @@ class Alert(Section):
             if known.get(c) is None
         ]
         faults += [
-            f"alert.network.known: `{c}` is neither in dataset.covariates.known {sorted(known)} nor a Fourier term"
-            for c in self.network.known or ()
+            f"alert.{place}: `{c}` is not known ahead, so no class of days can be told by it"
+            for place, columns in by.items()
+            for c in columns
+            if c in spec.held
+        ]
+        faults += [
+            f"alert.{place}.known: `{c}` is neither in dataset.covariates.known {sorted(known)} nor a Fourier term"
+            for place, columns in (("logistic", self.logistic.known), ("network", self.network.known))
+            for c in columns or ()
             if c not in known and c not in waves
         ]
         if validation_steps <= horizon:

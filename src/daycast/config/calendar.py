@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from datetime import date
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from daycast.config.section import Section
-from daycast.core.events import Rule
+from daycast.core.events import NONE, Rule
+from daycast.core.regimes import Regime as Period
 
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 FURTHEST = 60  # days of an event from its anchor
@@ -54,6 +57,25 @@ def _is_date(month_day: str) -> bool:
     return 1 <= month <= 12 and 1 <= day <= monthrange(2000, month)[1]  # a leap year
 
 
+class Regime(Section):
+    """A stretch of days with a pattern of its own, of which nobody knew ahead when it would begin or end."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of the regime, not `none`")
+    since: date = Field(description="its first day")
+    until: date | None = Field(default=None, description="its last day; null while it goes on")
+
+    @model_validator(mode="after")
+    def _is_a_stretch(self) -> Regime:
+        faults = []
+        if self.name == NONE:
+            faults.append(f"name: `{NONE}` stands for the days of no regime")
+        if self.until is not None and self.until < self.since:
+            faults.append(f"until {self.until} is before since {self.since}")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+
 class Calendar(Section):
     """Covariates computed from the date alone."""
 
@@ -67,6 +89,11 @@ class Calendar(Section):
         description="days off their weekday's pattern; models know them as the covariate `event`. Where two meet, the "
         "first named has the day",
     )
+    regimes: tuple[Regime, ...] = Field(
+        default=(),
+        description="stretches such as a pandemic, one at a time; models know them as the covariate `regime`. That of "
+        "a cutoff is taken to go on, as its end, or the next one's beginning, is not known ahead",
+    )
     fourier: int = Field(ge=0, le=20, description="sine and cosine pairs of the year given to models")
     future_steps: int = Field(ge=1, le=5000, description="timestamps prepared beyond the end of the data")
 
@@ -76,6 +103,23 @@ class Calendar(Section):
         if tied and self.country is None:
             raise ValueError(f"events {tied} are tied to holidays, and `country` is null")
         return self
+
+    @model_validator(mode="after")
+    def _one_regime_at_a_time(self) -> Calendar:
+        names = [regime.name for regime in self.regimes]
+        faults = [f"regimes: `{name}` is there {names.count(name)} times" for name in names if names.count(name) > 1]
+        faults += [
+            f"regimes: `{one.name}` goes on into `{after.name}`, which begins {after.since}"
+            for one, after in pairwise(sorted(self.regimes, key=lambda regime: regime.since))
+            if one.until is None or one.until >= after.since
+        ]
+        if faults:
+            raise ValueError("\n".join(dict.fromkeys(faults)))
+        return self
+
+    def periods(self) -> tuple[Period, ...]:
+        """The regimes as ``core.regimes`` takes them."""
+        return tuple(Period(**regime.model_dump()) for regime in self.regimes)
 
     def rules(self) -> tuple[Rule, ...]:
         """The events as ``core.events`` takes them."""

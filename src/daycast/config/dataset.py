@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from daycast.config.calendar import Calendar
 from daycast.config.section import Section
-from daycast.core.canonical import CALENDAR_COLUMNS, EVENT, Layout
-from daycast.core.events import levels
+from daycast.core import events, regimes
+from daycast.core.canonical import CALENDAR_COLUMNS, EVENT, REGIME, Layout
 from daycast.core.frame import FrameSpec
 
 
@@ -130,7 +130,7 @@ class Dataset(Section):
         used += [self.contract.day_type] if self.contract.day_type else []
         used += [c for i in self.contract.identities for c in (*i.sum, i.equals)]
         declared = self.contract.columns
-        columns = [c for c in CALENDAR_COLUMNS if c != EVENT]  # that one follows from calendar.events
+        columns = [c for c in CALENDAR_COLUMNS if c not in (EVENT, REGIME)]  # these follow from `calendar`
         faults = [f"column `{c}` is used but not declared in contract.columns" for c in used if c not in declared]
         if (self.covariates.past or self.covariates.static) and read.series is not None:
             faults.append("covariates.past and .static need a long file: a wide one has no column per series")
@@ -157,6 +157,7 @@ class Dataset(Section):
             subdivision=self.calendar.subdivision,
             sunday_service=self.calendar.sunday_service,
             events=self.calendar.rules(),
+            regimes=self.calendar.periods(),
             future_steps=self.calendar.future_steps,
             past=self.covariates.past,
             static=self.covariates.static,
@@ -164,10 +165,16 @@ class Dataset(Section):
 
     def spec(self) -> FrameSpec:
         """The meaning of the canonical frame's columns."""
+        follow: dict[str, tuple[str, ...] | None] = {}
+        if self.calendar.events:
+            follow[EVENT] = events.levels(self.calendar.rules())
+        if self.calendar.regimes:
+            follow[REGIME] = regimes.levels(self.calendar.periods())
         return FrameSpec(
             freq=self.freq,
             season_length=self.season_length,
-            known={**self.covariates.known, **({EVENT: levels(self.calendar.rules())} if self.calendar.events else {})},
+            known={**self.covariates.known, **follow},
+            held=(REGIME,) if self.calendar.regimes else (),
             past=self.covariates.past,
             static=self.covariates.static,
             fourier=self.calendar.fourier,

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 from daycast.config.family import Family
 from daycast.config.search import Choice, Space
 from daycast.config.section import Section
-from daycast.config.tabular import Profile
+from daycast.config.tabular import KNOWN, Profile
 from daycast.config.transforms import Difference, Scale, TransformStep
 
 T = TypeVar("T")
@@ -90,9 +90,7 @@ class Recurrent(Family):
     )
     dropout: float = Field(ge=0, lt=1, description="share of units dropped between layers and before the head")
     transforms: tuple[TransformStep, ...] = Field(description="applied in this order to y, inverted in the other")
-    known: tuple[str, ...] | None = Field(
-        description="known columns and Fourier terms (year_sin1, ...) that it is given; null for all of the dataset"
-    )
+    known: tuple[str, ...] | None = Field(description=KNOWN)
     profile: Profile | None = Field(
         description="learn deviations from it, told with signals; null: the values themselves"
     )

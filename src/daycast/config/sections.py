@@ -176,7 +176,8 @@ class Config(Section):
         if not (info.context or {}).get("together", True):
             return self
         faults: list[str] = []
-        known = self.dataset.spec().known
+        spec = self.dataset.spec()
+        known = spec.known
         waves = fourier_names(self.dataset.calendar.fourier)
         series = tuple(self.dataset.read.series or ())
         suiting = []
@@ -195,6 +196,11 @@ class Config(Section):
                 f"model.{name}: `{c}` is no categorical column of dataset.covariates.known"
                 for c in categories
                 if known.get(c) is None
+            ]
+            faults += [
+                f"model.{name}: profile.by: `{c}` is not known ahead, so no class of days can be told by it"
+                for c in getattr(profile, "by", ())
+                if c in spec.held
             ]
             if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
                 faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")

@@ -11,6 +11,11 @@ from daycast.config.section import Section
 from daycast.config.transforms import Scale
 from daycast.core.signals import Recipe
 
+KNOWN = (
+    "known columns and Fourier terms (year_sin1, ...) that it is given; null for all of the dataset but `regime`, which "
+    "has to be named"
+)
+
 
 class Profile(Section):
     """The usual level of each class of day; a model with a profile learns deviations from it (``core.signals``)."""
@@ -43,6 +48,7 @@ class Tabular(Family):
         description="joint: a learner per series, given the signals of all; each: one for all series, given its own"
     )
     transforms: tuple[Scale, ...] = Field(description="applied in this order to y, inverted in the other")
+    known: tuple[str, ...] | None = Field(description=KNOWN)
     profile: Profile = Field(description="what the model learns deviations from")
     lags: int = Field(ge=0, le=400, description="innovations of the last timestamps that the model is given")
     max_rows: int = Field(ge=1, description="rows learned from at most, per learner; more are thinned out evenly")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from daycast.core import held
 from daycast.core.channels import Columns, Layout
 from daycast.core.context import Context
 from daycast.core.forecast import Origin
@@ -87,7 +88,8 @@ class View:
         )
         static = np.zeros((1, 0)) if together else history.static
         inputs, known = self.observed(signals, everything), history.known[:, self.columns]
-        return Arrays(_single(inputs), _single(known), _single(static), len(z) if together else 1, anchors)
+        targets, late = len(z) if together else 1, held.among(history, self.columns)
+        return Arrays(_single(inputs), _single(known), _single(static), targets, anchors, late)
 
     def context(self, origins: Sequence[Origin], signals: Signals, lookback: int) -> Context:
         """What a network sees when it forecasts from origins that share one history.

@@ -110,6 +110,16 @@ def one_hot(
     return matrix, tuple(names)
 
 
+def decode(
+    known: NDArray[np.float64], names: tuple[str, ...], column: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
+    """Codes and levels of the one-hot columns ``column=…``; ``None`` if there are none."""
+    where = [i for i, name in enumerate(names) if name.startswith(f"{column}=")]
+    if not where:
+        return None
+    return known[:, where].argmax(axis=1), tuple(names[i].split("=", 1)[1] for i in where)
+
+
 def encode(
     shared: pd.DataFrame, columns: Mapping[str, tuple[str, ...] | None], pairs: int
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:

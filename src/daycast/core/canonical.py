@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daycast.core import calendar, events
+from daycast.core import calendar, events, regimes
 from daycast.errors import DataError
 
-EVENT = "event"
+EVENT, REGIME = "event", "regime"
 CALENDAR_COLUMNS = (
     "day_of_week",
     "day_type",
@@ -27,6 +27,7 @@ CALENDAR_COLUMNS = (
     "days_since_holiday",
     "year_end",
     EVENT,
+    REGIME,
 )
 FAR = 3  # days from a holiday at which it is no longer told apart how many
 MEND = "mend the file at its source and ingest it again; `daycast validate` names every fault"
@@ -45,6 +46,7 @@ class Layout:
         country, subdivision: whose public holidays; no country, no holidays.
         sunday_service: holiday name -> weekdays on which it runs as a Sunday (see ``calendar.day_types``).
         events: days off their weekday's pattern, by rule.
+        regimes: stretches with a pattern of their own.
         future_steps: timestamps added beyond the last observed one.
         past: raw numeric columns kept as past covariates (long rows only).
         static: raw columns constant per series (long rows only): text if levels are declared, else numeric.
@@ -61,6 +63,7 @@ class Layout:
     subdivision: str | None = None
     sunday_service: Mapping[str, Sequence[str]] = field(default_factory=dict)
     events: tuple[events.Rule, ...] = ()
+    regimes: tuple[regimes.Regime, ...] = ()
     future_steps: int = 1
     past: tuple[str, ...] = ()
     static: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
@@ -127,12 +130,12 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
-    """``CALENDAR_COLUMNS`` on each date, ``(T, 8)``, indexed by it, from the calendar alone.
+    """``CALENDAR_COLUMNS`` on each date, ``(T, 9)``, indexed by it, from the calendar alone.
 
     ``holiday`` is 1.0 on a public holiday (or its observed substitute), else 0.0; ``days_to_holiday`` and
     ``days_since_holiday`` are the days to the next and since the last one as text, ``0`` on the day itself, ``3+`` from
     three on; ``year_end`` is 1.0 from 20 December to 3 January, when demand is off its weekly pattern; ``event`` is
-    the label of ``core.events``.
+    the label of ``core.events``; ``regime`` that of ``core.regimes``.
     """
 
     def names(when: pd.DatetimeIndex) -> NDArray[np.object_]:
@@ -156,6 +159,7 @@ def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
             "days_to_holiday": np.select(ahead, labels[:FAR], labels[FAR]).astype(object),
             "days_since_holiday": np.select(behind, labels[:FAR], labels[FAR]).astype(object),
             EVENT: events.labels(ds, layout.events, layout.country, layout.subdivision),
+            REGIME: regimes.labels(ds, layout.regimes),
             "year_end": ((month_day >= 1220) | (month_day <= 103)).astype(np.float64),
         },
         index=ds,

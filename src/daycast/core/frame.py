@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daycast.core import calendar
+from daycast.core import calendar, held
 from daycast.errors import DataError, HistoryError
 
 Float = NDArray[np.float64]
@@ -36,6 +36,7 @@ class FrameSpec:
         static: columns constant per series, each with its levels or ``None``.
         fourier: number of sine and cosine pairs of the year (365.25 days) added to the known features.
         floor: the least value that can exist (0 for counts), in units of y, or ``None``.
+        held: those of ``known`` whose values are known no sooner than their timestamps; see ``core.held``.
     """
 
     freq: str
@@ -45,6 +46,7 @@ class FrameSpec:
     static: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     fourier: int = 0
     floor: float | None = None
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Panel:
 
     def levels(self, column: str) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
         """A categorical known column as codes ``(T,)`` and its level names, or ``None`` if there is no such column."""
-        return decode(self.known, self.known_names, column)
+        return calendar.decode(self.known, self.known_names, column)
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Future:
 
     def levels(self, column: str) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
         """A categorical known column as codes ``(H,)`` and its level names, or ``None`` if there is no such column."""
-        return decode(self.known, self.known_names, column)
+        return calendar.decode(self.known, self.known_names, column)
 
     def head(self, h: int) -> Future:
         """The first ``h`` steps."""
@@ -156,14 +158,6 @@ class Future:
     def tail(self, h: int) -> Future:
         """All but the first ``h`` steps."""
         return replace(self, ds=self.ds[h:], known=self.known[h:])
-
-
-def decode(known: Float, names: tuple[str, ...], column: str) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
-    """Codes and levels of the one-hot columns ``column=…``; ``None`` if there are none."""
-    where = [i for i, name in enumerate(names) if name.startswith(f"{column}=")]
-    if not where:
-        return None
-    return known[:, where].argmax(axis=1), tuple(names[i].split("=", 1)[1] for i in where)
 
 
 @dataclass(frozen=True)
@@ -196,7 +190,8 @@ class Table:
                 "raise `calendar.future_steps` in conf/dataset/ and prepare again, or ask for a shorter horizon",
             )
         rows = slice(start, start + horizon)
-        return Future(self._ds[rows], self._known[rows], self.panel.known_names)
+        known = held.goes_on(self._known[rows], held.features(self.panel))
+        return Future(self._ds[rows], known, self.panel.known_names)
 
 
 def table(frame: pd.DataFrame, spec: FrameSpec) -> Table:
@@ -227,7 +222,7 @@ def table(frame: pd.DataFrame, spec: FrameSpec) -> Table:
         return values
 
     shared = frame.drop_duplicates("ds").set_index("ds").reindex(grid)
-    known, known_names = calendar.encode(shared, spec.known, spec.fourier)
+    known, known_names = calendar.encode(held.late(shared, spec.held), spec.known, spec.fourier)
     first = frame.drop_duplicates("unique_id").set_index("unique_id").reindex(list(ids))
     static, static_names = calendar.one_hot(first, spec.static)
     past = np.stack([grid_of(c)[:, :end] for c in spec.past], axis=2) if spec.past else np.zeros((len(ids), end, 0))

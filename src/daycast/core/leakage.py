@@ -11,7 +11,7 @@ Two stages are tested, each under every way of ``SCRAMBLES``.
 
 The scrambled tables are whole: what a model gets are views of arrays whose later columns really hold the scrambled
 values, so it does not help a model to reach beyond its view (``history.y.base``). Known covariates and static ones
-stay, since they are known at the cutoff.
+stay, since they are known at the cutoff; but for held ones (``core.held``), of which only the next step's is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from daycast.core import held
 from daycast.core.forecast import Forecaster, predict
 from daycast.core.frame import Float, Table
 from daycast.core.quantiles import learned
@@ -68,7 +69,7 @@ class LeakageResult:
 
 
 def scrambled(table: Table, cutoff: pd.Timestamp | None, how: str, rng: np.random.Generator) -> Table:
-    """A table of its own memory in which y and the past covariates after ``cutoff`` are scrambled; ``None``: nowhere.
+    """A table of its own memory in which all that is not known at ``cutoff`` is scrambled; ``None``: nothing.
 
     Args:
         how: one of ``SCRAMBLES``; each series and covariate is permuted by itself.
@@ -84,7 +85,23 @@ def scrambled(table: Table, cutoff: pd.Timestamp | None, how: str, rng: np.rando
         else:
             values[:, start:] = np.nan
         values.flags.writeable = False
-    return Table(replace(panel, y=y, past=past), table.beyond)
+    known, beyond = _other_known(table, start + 1, how, rng)
+    return Table(replace(panel, y=y, past=past, known=known), replace(table.beyond, known=beyond))
+
+
+def _other_known(table: Table, start: int, how: str, rng: np.random.Generator) -> tuple[Float, Float]:
+    """The known features of the panel and beyond, the held ones from row ``start`` on scrambled; gone is 0 there, as a
+    missing one would stop a model rather than show what it reads."""
+    known, of = np.concatenate([table.panel.known, table.beyond.known]), held.features(table.panel)
+    after = np.ix_(np.arange(start, len(known)), of)
+    if how == "permuted":
+        known[after] = rng.permutation(known[after])
+    elif how == "scaled":
+        known[after] = 10 * known[after] + 1
+    else:
+        known[after] = 0.0
+    known.flags.writeable = False
+    return known[: len(table.panel.ds)], known[len(table.panel.ds) :]
 
 
 def audit(

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from daycast.core import profile
+from daycast.core import held, profile
 from daycast.core.canonical import EVENT
 from daycast.core.channels import Layout
 from daycast.core.frame import Float, Future, Panel
@@ -91,9 +91,10 @@ def known(history: Panel, future: Future | None, rule: Rule) -> Lows:
     """The rule applied to a history; with its future, to tell below which values that would be low.
 
     Raises:
-        ModelError: a column of the rule is not known.
+        ModelError: a column of the rule is not known ahead.
     """
     steps = len(history.ds)
+    held.refuse(history, rule.by)
     of = profile.classes(history.levels, rule.by, steps)
     if future is not None:
         of = np.concatenate([of, profile.classes(future.levels, rule.by, len(future.ds))], axis=1)

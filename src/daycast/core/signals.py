@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from daycast.core import profile
+from daycast.core import held, profile
 from daycast.core.canonical import EVENT
 from daycast.core.frame import Float, Future, Panel
 from daycast.core.profile import Codes, Levels
@@ -89,7 +89,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         horizon: the most steps ahead that anything is forecast from these signals.
 
     Raises:
-        ModelError: a column of the profile is not known, or analogs of a year before would not be known a horizon
+        ModelError: a column of the profile is not known ahead, or analogs of a year before would not be known a horizon
             ahead.
     """
     if recipe.analogs and recipe.year < horizon:
@@ -99,6 +99,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
             "shorten the horizon, or set the model's profile.analogs to 0",
         )
     steps, ahead = z.shape[1], 0 if future is None else len(future.ds)
+    held.refuse(history, recipe.by)
     of = profile.classes(history.levels, recipe.by, steps)
     event = _events(history)
     if future is not None:

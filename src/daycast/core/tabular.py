@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from daycast.core import held
 from daycast.core.canonical import EVENT
 from daycast.core.frame import Float, Future, Panel
 from daycast.core.signals import Recipe, Signals
@@ -26,7 +27,7 @@ class Source:
 
     Attributes:
         recipe: of ``signals``.
-        known: of history and future, ``(S, F)``, with ``known_names`` along F.
+        known: of history and future, ``(S, F)``, with ``known_names`` along F, of which ``held`` tells the held ones.
         static: ``(N, statics)``, with ``static_names``.
         lags: how many of the last innovations a row holds.
         dummies: whether an event is told by its one-hot columns, as a linear model needs it, or by its code.
@@ -36,6 +37,7 @@ class Source:
     recipe: Recipe
     known: Float
     known_names: tuple[str, ...]
+    held: NDArray[np.bool_]
     static: Float
     static_names: tuple[str, ...]
     lags: int
@@ -46,11 +48,20 @@ class Source:
         cls, history: Panel, future: Future | None, signals: Signals, recipe: Recipe, lags: int, dummies: bool
     ) -> Source:
         """The source of a history's rows, and of those whose targets lie in the future after it."""
-        known = history.known if future is None else np.concatenate([history.known, future.known])
+        whole = history.known if future is None else np.concatenate([history.known, future.known])
         names = history.known_names
-        kept = [i for i, name in enumerate(names) if dummies or not name.startswith(f"{EVENT}=")]
-        kept_names = tuple(names[i] for i in kept)
-        return cls(signals, recipe, known[:, kept], kept_names, history.static, history.static_names, lags, dummies)
+        kept = [i for i, n in enumerate(names) if dummies or not n.startswith(f"{EVENT}=")]
+        return cls(
+            signals,
+            recipe,
+            whole[:, kept],
+            tuple(names[i] for i in kept),
+            np.isin(kept, held.features(history)),
+            history.static,
+            history.static_names,
+            lags,
+            dummies,
+        )
 
     def rows(self, series: int, others: Sequence[int], origin: Rows, step: Rows) -> tuple[Float, tuple[str, ...]]:
         """Features ``(R, P)`` and their names, NaN where one can't be told.
@@ -69,7 +80,9 @@ class Source:
         if not self.dummies:
             codes = (of.classes[0][target], of.event[target], of.event[origin])
             yield from zip(CODES, (code.astype(np.float64) for code in codes), strict=True)
-        yield from zip(self.known_names, self.known[target].T, strict=True)
+        # Held ones as any origin knows them; the rows of another, later one's history tell more.
+        known = np.where(self.held, self.known[origin + 1], self.known[target])
+        yield from zip(self.known_names, known.T, strict=True)
         for k, owner in enumerate((series, *others)):
             own = f"other{k}_" if k else ""
             for name, ahead in zip(self.recipe.ahead, of.ahead[owner, target].T, strict=True):

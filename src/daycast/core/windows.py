@@ -20,9 +20,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from daycast.core import held
 from daycast.core.channels import Columns, Layout, as_series, channels, scaled
-from daycast.core.context import Context, context
-from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted
 from daycast.errors import HistoryError
@@ -32,13 +31,10 @@ Single = NDArray[np.float32]
 __all__ = [
     "Arrays",
     "Batch",
-    "Context",
     "Layout",
     "Windows",
     "arrays",
     "as_series",
-    "context",
-    "seasonal_fill",
     "starts",
     "windows",
 ]
@@ -76,13 +72,14 @@ class Anchors(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """``inputs (G, T, C)``, ``known (T, F)`` and ``static (G, S)``, float32; the number of targets K; anchors."""
+    """``inputs (G, T, C)``, ``known (T, F)``, ``static (G, S)``, float32; K; anchors; which of F are ``core.held``."""
 
     inputs: Single
     known: Single
     static: Single
     targets: int
     anchors: Anchors | None = None
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +92,7 @@ class Windows:
         static: float32 ``(G, S)``; S is 0 in the joint layout, where all windows would share it.
         targets: K.
         anchors: what targets are measured from; ``None``: from nothing, they are channels of ``inputs``.
+        held: which of F are held: in a window's future they go on as at its first step.
         starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
         lookback, horizon: L and H, steps.
     """
@@ -104,6 +102,7 @@ class Windows:
     static: Single
     targets: int
     anchors: Anchors | None
+    held: tuple[int, ...]
     starts: NDArray[np.int32]
     lookback: int
     horizon: int
@@ -125,12 +124,11 @@ class Windows:
         else:
             past, future = [self.inputs, self.anchors.ahead], [self.anchors.ahead]
             target = self.anchors.targets(group, after - 1, self.horizon)
-        return Batch(
-            self._gathered(past, group, start, self.lookback),
-            self._gathered(future, group, after, self.horizon),
-            np.asarray(self.static[group]),
-            target,
-        )
+        ahead = self._gathered(future, group, after, self.horizon)
+        for feature in self.held:  # no forecast knows more of it than at the first step
+            ahead[:, :, feature - self.known.shape[1]] = self.known[after, feature][:, None]
+        seen = self._gathered(past, group, start, self.lookback)
+        return Batch(seen, ahead, np.asarray(self.static[group]), target)
 
     def _gathered(
         self, parts: Sequence[Single], group: NDArray[np.intp], first: NDArray[np.intp], steps: int
@@ -188,6 +186,7 @@ def arrays(
         np.ascontiguousarray(panel.known[:, columns], dtype=np.float32),
         static.astype(np.float32),
         1 if layout == "each" else len(panel.ids),
+        held=held.among(panel, columns),
     )
 
 

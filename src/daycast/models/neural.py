@@ -224,7 +224,7 @@ def _difference(expected: Mapping[str, list[str]], found: Mapping[str, list[str]
 
 
 def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
-    known = history.known[:0, recipe.columns(history.known_names)].shape[1]
+    known = len(recipe.features(history))
     found = (windows.inputs.shape[1], windows.known.shape[1], windows.lookback, windows.horizon)
     groups = 1 if recipe.layout == "joint" else len(history.ids)
     expected = (len(history.ds), known, recipe.lookback, recipe.horizon)

@@ -90,8 +90,8 @@ class PerSeries(Generic[M]):
         Raises:
             ConfigError: a regressor is not among the known columns.
         """
-        self._regressors = regressors(history.known_names, getattr(self._config, "known", ()))
         recent = self._recent(history)
+        self._regressors = regressors(recent, getattr(self._config, "known", ()))
         self._first, self._start = history.ds[0], recent.ds[0]
         self._models, late = self._estimated(recent)
         found = [m for m in self._models.values() if m]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daycast.config import Recurrent
-from daycast.core import anchored, lows, transform, windows
+from daycast.core import anchored, held, lows, transform, windows
 from daycast.core import signals as signal
 from daycast.core.channels import Columns
 from daycast.core.context import Context, context
@@ -20,7 +20,6 @@ from daycast.core.frame import Float, Panel
 from daycast.core.newcomers import arranged
 from daycast.core.transform import Fitted, Scale, Step
 from daycast.core.windows import Arrays, Layout, Windows, as_series
-from daycast.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -66,23 +65,9 @@ class Recipe:
         """Rows of history that one forecast needs."""
         return self.lookback + sum(step.memory for step in self.steps)
 
-    def columns(self, names: Sequence[str]) -> Columns:
-        """Which of the known features it uses.
-
-        Raises:
-            ConfigError: one of the columns is not known.
-        """
-        if self.known is None:
-            return slice(None)
-        column = [name.split("=", 1)[0] for name in names]
-        missing = sorted(set(self.known) - set(column))
-        if missing:
-            raise ConfigError(
-                f"known columns of the dataset, {sorted(set(column))}",
-                f"{missing}",
-                "correct the model's `known`, or declare the column in the dataset's covariates.known",
-            )
-        return np.flatnonzero(np.isin(column, self.known))
+    def features(self, history: Panel) -> tuple[str, ...]:
+        """Names of the known features that a fit on this history uses. Raises ``ConfigError`` if one is unknown."""
+        return held.chosen(history, self.known)
 
     def limited(self, history: Panel) -> Panel:
         """The rows to learn from."""
@@ -97,26 +82,33 @@ class Transforms(NamedTuple):
         y: of the values.
         past: of the past covariates, each brought to zero mean and unit deviation; ``None`` without any.
         spread: of the signals; ``None`` without a profile.
+        known: names of the known features that are used.
     """
 
     y: Fitted
     past: Fitted | None
     spread: float | None
+    known: tuple[str, ...]
 
     @classmethod
     def of(cls, recipe: Recipe, history: Panel) -> Transforms:
         """Fit on everything in ``history``."""
-        fitted, scaled = _fitted(recipe, history)
+        (fitted, scaled), known = _fitted(recipe, history), recipe.features(history)
         if recipe.signals is None:
-            return cls(fitted, scaled, None)
+            return cls(fitted, scaled, None, known)
         z = transform.forward(fitted, history.y)
-        return cls(fitted, scaled, anchored.spread(signal.signals(history, None, z, recipe.signals, recipe.horizon)))
+        signals = signal.signals(history, None, z, recipe.signals, recipe.horizon)
+        return cls(fitted, scaled, anchored.spread(signals), known)
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Where, among the known features ``names``, those stand that are used."""
+        return np.flatnonzero(np.isin(names, self.known))
 
     def arrays(self, recipe: Recipe, history: Panel) -> Arrays:
         """What windows of ``history`` look into, transformed."""
         z = transform.forward(self.y, history.y)
         if recipe.signals is None:
-            made = windows.arrays(history, z, recipe.layout, self.past, recipe.columns(history.known_names))
+            made = windows.arrays(history, z, recipe.layout, self.past, self.columns(history.known_names))
         else:
             of = signal.signals(history, None, z, recipe.signals, recipe.horizon)
             made = self._view(recipe, history).arrays(history, of, z)
@@ -129,7 +121,7 @@ class Transforms(NamedTuple):
     def contexts(self, recipe: Recipe, origins: Sequence[Origin], size: int) -> Iterator[tuple[list[int], Context]]:
         """What a network sees when it forecasts, at most ``size`` origins at once, and their places among them."""
         if recipe.signals is None:
-            columns = recipe.columns(origins[0].history.known_names)
+            columns = self.columns(origins[0].history.known_names)
             for start in range(0, len(origins), size):
                 part = origins[start : start + size]
                 yield (
@@ -152,10 +144,12 @@ class Transforms(NamedTuple):
         recent, each = recipe.limited(history), range(history.past.shape[2])
         y = arranged(self.y, ids, history.ids, lambda new: transform.fit(recipe.steps, recent.y[new]))
         if self.past is None:
-            return Transforms(y, None, self.spread)
+            return Transforms(y, None, self.spread, self.known)
         of_past = as_series(recent.past)
         channels = (list(product(names, each)) for names in (ids, history.ids))
-        return Transforms(y, arranged(self.past, *channels, lambda new: _standard(of_past[new])), self.spread)
+        return Transforms(
+            y, arranged(self.past, *channels, lambda new: _standard(of_past[new])), self.spread, self.known
+        )
 
     def raw(self, recipe: Recipe, z: Float, seen: Context) -> Float:
         """Raw values (of low days: probabilities) ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never
@@ -169,19 +163,19 @@ class Transforms(NamedTuple):
         return np.where(seen.seen[..., None], transform.inverse(self.y, z, tail), np.nan)
 
     def _view(self, recipe: Recipe, history: Panel) -> anchored.View:
-        return anchored.View(self.spread or 1.0, recipe.clip, recipe.layout, recipe.columns(history.known_names))
+        return anchored.View(self.spread or 1.0, recipe.clip, recipe.layout, self.columns(history.known_names))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able values that ``from_json`` takes back without losing a bit."""
         past = None if self.past is None else self.past.to_json()
-        return {"transform": self.y.to_json(), "past_transform": past, "spread": self.spread}
+        return {"transform": self.y.to_json(), "past_transform": past, "spread": self.spread, "known": self.known}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Transforms:
         """The transforms that ``to_json`` described."""
         past = values["past_transform"]
         fitted = None if past is None else Fitted.from_json(past)
-        return cls(Fitted.from_json(values["transform"]), fitted, values["spread"])
+        return cls(Fitted.from_json(values["transform"]), fitted, values["spread"], tuple(values["known"]))
 
 
 def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:

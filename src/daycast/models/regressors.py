@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daycast.core.frame import Float
+import numpy as np
+
+from daycast.core.frame import Float, Panel
 from daycast.errors import ConfigError, ModelError
 
 
-def regressors(names: tuple[str, ...], chosen: Sequence[str]) -> tuple[str, ...]:
+def regressors(history: Panel, chosen: Sequence[str]) -> tuple[str, ...]:
     """The features of ``columns``: numeric ones by name; categorical ones one-hot, the first level left out.
 
+    Those that never change in the history are left out too: its data say nothing of their effect, and an optimiser that
+    looks for it does not converge.
+
     Raises:
-        ConfigError: one is not among the known columns ``names``.
+        ConfigError: one is not among the known columns.
     """
+    names = history.known_names
     found: list[str] = []
     for column in chosen:
         levels = [name for name in names if name.startswith(f"{column}=")]
@@ -21,7 +27,7 @@ def regressors(names: tuple[str, ...], chosen: Sequence[str]) -> tuple[str, ...]
             plain = sorted({name.split("=", 1)[0] for name in names})
             raise ConfigError(f"known columns among {plain}", f"`{column}`", "change `known` in conf/model/")
         found += levels[1:] if levels else [column]
-    return tuple(found)
+    return tuple(name for name in found if np.ptp(history.known[:, names.index(name)]))
 
 
 def columns(known: Float, names: tuple[str, ...], wanted: tuple[str, ...]) -> Float:

@@ -19,6 +19,7 @@ from daycast.core.fill import seasonal_fill
 from daycast.core.frame import Float
 from daycast.models.budget import UNLIMITED, Clock, watched
 from daycast.models.per_series import keeps_up
+from daycast.models.whitening import effects
 
 if TYPE_CHECKING:
     from statsmodels.tsa.statespace.sarimax import SARIMAX
@@ -27,6 +28,8 @@ Orders = tuple[tuple[int, int, int], tuple[int, int, int]]
 """(p, d, q) and (P, D, Q)."""
 
 MAX_ITERATIONS = 200  # of L-BFGS; daily ridership takes 30 to 100
+MOST_AT_ONCE = 20  # regressors; with 67, on six years of days, the optimiser alone takes 100 s, and in turn 20 s
+MAX_ROUNDS, STILL = 20, 0.05  # a round that adds less to the log-likelihood is the last; there are about four
 BOUNDS = {"max_p": 3, "max_q": 3, "max_P": 1, "max_Q": 1, "max_order": 5, "nmodels": 30}
 KINDS = ("ar", "ma", "sar", "sma")  # statsforecast's names
 
@@ -69,26 +72,59 @@ def estimate(y: Float, x: Float, season: int, scale: float, orders: Orders, cloc
         OverBudgetError: the clock ran out.
     """
     _quiet()
+    way = _at_once if x.shape[1] <= MOST_AT_ONCE else _in_turn
     try:
-        space = _space(y / scale, x, season, orders)
-        likelihood = space.loglike
-
-        def timed(*args: Any, **options: Any) -> Any:
-            clock.check()
-            return likelihood(*args, **options)
-
-        space.loglike = timed  # statsmodels' own callback comes once an iteration, of many evaluations
-        result = space.fit(
-            maxiter=MAX_ITERATIONS,
-            disp=False,
-            cov_type="none",
-            low_memory=True,
-            warn_convergence=False,  # told by ``Fitted.converged`` instead
-        )
+        parameters, converged = way(y / scale, x, season, orders, clock)
     except (ValueError, np.linalg.LinAlgError):
         return None
-    fitted = Fitted(orders, season, scale, np.asarray(result.params), bool(result.mle_retvals["converged"]))
+    fitted = Fitted(orders, season, scale, parameters, converged)
     return fitted if _sound(fitted, y, x) else None
+
+
+def _at_once(z: Float, x: Float, season: int, orders: Orders, clock: Clock) -> tuple[Float, bool]:
+    """All parameters by the optimiser, and whether it converged."""
+    result = _optimum(_space(z, x, season, orders), clock)
+    return np.asarray(result.params), bool(result.mle_retvals["converged"])
+
+
+def _in_turn(z: Float, x: Float, season: int, orders: Orders, clock: Clock) -> tuple[Float, bool]:
+    """The same optimum, for regressors by the dozen: their effects and the other parameters in turn, each given the
+    others, until the likelihood stands still. The optimiser alone needs its every gradient in all of them."""
+    from statsmodels.tsa.statespace.tools import diff
+
+    x = _with_mean(x, orders)
+    differences = orders[0][1], orders[1][1], season
+    change, changes = diff(z, *differences), np.column_stack([diff(column, *differences) for column in x.T])
+    seen = np.isfinite(change)
+    beta = np.linalg.lstsq(changes[seen], change[seen], rcond=None)[0]
+    start, before = None, -np.inf
+    for _ in range(MAX_ROUNDS):
+        space = _sarimax(z - x @ beta, None, season, orders)
+        result = _optimum(space, clock, start)
+        start = np.asarray(result.params)
+        if still := result.llf - before < STILL:
+            break
+        before, beta = result.llf, effects(space, start, z, x)
+    return np.concatenate([beta, start]), still and bool(result.mle_retvals["converged"])
+
+
+def _optimum(space: SARIMAX, clock: Clock, start: Float | None = None) -> Any:
+    """statsmodels' results at the most likely parameters."""
+    likelihood = space.loglike
+
+    def timed(*args: Any, **options: Any) -> Any:
+        clock.check()
+        return likelihood(*args, **options)
+
+    space.loglike = timed  # statsmodels' own callback comes once an iteration, of many evaluations
+    return space.fit(
+        start_params=start,
+        maxiter=MAX_ITERATIONS,
+        disp=False,
+        cov_type="none",
+        low_memory=True,
+        warn_convergence=False,  # told by ``Fitted.converged`` instead
+    )
 
 
 def search(y: Float, x: Float, season: int, scale: float, clock: Clock = UNLIMITED) -> Fitted | None:
@@ -178,11 +214,15 @@ def _independent(x: Float) -> list[int]:
 
 
 def _space(z: Float, x: Float, season: int, orders: Orders) -> SARIMAX:
+    regressors = _with_mean(x, orders)
+    return _sarimax(z, regressors if regressors.shape[1] else None, season, orders)
+
+
+def _sarimax(z: Float, regressors: Float | None, season: int, orders: Orders) -> SARIMAX:
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-    regressors = _with_mean(x, orders)
     seasonal = (*orders[1], season if season > 1 else 0)
-    return SARIMAX(z, exog=regressors if regressors.shape[1] else None, order=orders[0], seasonal_order=seasonal)
+    return SARIMAX(z, exog=regressors, order=orders[0], seasonal_order=seasonal)
 
 
 def _with_mean(x: Float, orders: Orders) -> Float:

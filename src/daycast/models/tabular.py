@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daycast.core import transform
+from daycast.core import held, transform
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, together
-from daycast.core.frame import Float, Panel
+from daycast.core.frame import Float, Future, Panel
 from daycast.core.newcomers import arranged
 from daycast.core.signals import signals
 from daycast.core.tabular import Rows, Source
@@ -46,6 +46,7 @@ class Tabular:
         self.takes_new_series = config.inputs == "each"
         self._ids: tuple[str, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._known: tuple[str, ...] = ()
         self._transform: Fitted
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
@@ -56,9 +57,9 @@ class Tabular:
             ModelError: a column of the profile is not known.
         """
         self._ids, self._transform = history.ids, transform.fit(self._steps, history.y)
+        self._known = held.chosen(history, self._config.known)
         z = transform.forward(self._transform, history.y)
-        of = signals(history, None, z, self._recipe, self.horizon)
-        source = Source.of(history, None, of, self._recipe, self._config.lags, self._new.dummies)
+        source = self._source(history, None, z)
         origin, step = self._pairs(len(history.ds))
         rows, self._learners = 0, []
         for members in self._members(len(self._ids)):
@@ -133,8 +134,7 @@ class Tabular:
         for members, longest in [([o], origin) for o, origin in enumerate(origins)] if apart else together(origins):
             history, fitted = longest.history, self._arranged(longest.history)
             z = transform.forward(fitted, history.y)
-            of = signals(history, longest.future, z, self._recipe, self.horizon)
-            source = Source.of(history, longest.future, of, self._recipe, self._config.lags, self._new.dummies)
+            source = self._source(history, longest.future, z)
             cutoffs = np.asarray([len(origins[m].history.ds) - 1 for m in members])
             out[members] = self._raw(self._forecasts(source, cutoffs, horizon), fitted)
         return out
@@ -150,6 +150,14 @@ class Tabular:
                 "forecast the data version the model was fitted for, or fit it again",
             )
         return arranged(self._transform, self._ids, history.ids, lambda new: transform.fit(self._steps, history.y[new]))
+
+    def _source(self, history: Panel, future: Future | None, z: Float) -> Source:
+        """What rows of the history ``z (N, T)``, in transformed units, and its future are made of."""
+        of = signals(history, future, z, self._recipe, self.horizon)
+        # Where all are wanted, all of this history's, so that others than those of the fit are noticed.
+        names = held.chosen(history, None) if self._config.known is None else self._known
+        history, future = held.only(history, names), None if future is None else held.only(future, names)
+        return Source.of(history, future, of, self._recipe, self._config.lags, self._new.dummies)
 
     def _forecasts(self, source: Source, cutoffs: Rows, horizon: int) -> Float:
         """Forecasts ``(O, N, H)`` in transformed units."""
@@ -171,12 +179,13 @@ class Tabular:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """The transform, series and features as values, and each learner's arrays under ``<number>.<name>``."""
         self._require_fit()
-        values = {"ids": list(self._ids), "names": list(self._names), "transform": self._transform.to_json()}
+        values = {"ids": list(self._ids), "names": list(self._names), "known": list(self._known)}
+        values["transform"] = self._transform.to_json()
         return values, {f"{i}.{n}": a for i, one in enumerate(self._learners) for n, a in one.state().items()}
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave."""
-        self._ids, self._names = tuple(values["ids"]), tuple(values["names"])
+        self._ids, self._names, self._known = (tuple(values[part]) for part in ("ids", "names", "known"))
         self._transform = Fitted.from_json(values["transform"])
         self._learners = []
         for i in range(len(self._members(len(self._ids)))):

@@ -75,7 +75,10 @@ def inputs(frame: pd.DataFrame, spec: FrameSpec, cutoff: pd.Timestamp, horizon: 
     kinds |= {"unique_id": "str", "y": "float64", **dict.fromkeys(spec.past, "float64")}
     rows = frame.loc[frame["ds"] <= end, [*KEYS, "y", *spec.known, *spec.past, *spec.static]]
     rows = rows.reset_index(drop=True).astype(kinds)
-    rows.loc[rows["ds"] > cutoff, ["y", *spec.past]] = np.nan
+    later = rows["ds"] > cutoff
+    rows.loc[later, ["y", *spec.past]] = np.nan
+    for column in spec.held:
+        rows.loc[later, column] = rows.loc[rows["ds"] == cutoff, column].iloc[0]
     return rows
 
 
@@ -159,5 +162,6 @@ def _spec(values: Mapping[str, Any]) -> FrameSpec:
             "known": levels(values["known"]),
             "static": levels(values["static"]),
             "past": tuple(values["past"]),
+            "held": tuple(values["held"]),
         }
     )

@@ -51,14 +51,15 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
             np.save(into / f"{part}.npy", getattr(made, part))
         for part, array in () if made.anchors is None else made.anchors._asdict().items():
             np.save(into / f"{part}.npy", array)
-        (into / STATE).write_text(json.dumps({"targets": made.targets, **fitted.to_json()}))
+        (into / STATE).write_text(json.dumps({"targets": made.targets, "held": made.held, **fitted.to_json()}))
 
     def mapped(*parts: str) -> list[NDArray[Any]]:
         return [np.load(folder / f"{part}.npy", mmap_mode="r") for part in parts]
 
     kept(folder, make)
     anchors = None if model.profile is None else Anchors(*mapped(*Anchors._fields))
-    return Arrays(*mapped(*MAPPED), json.loads((folder / STATE).read_text())["targets"], anchors)
+    state = json.loads((folder / STATE).read_text())
+    return Arrays(*mapped(*MAPPED), state["targets"], anchors, tuple(state["held"]))
 
 
 def state_file(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Path:
