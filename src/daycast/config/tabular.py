@@ -12,8 +12,8 @@ from daycast.config.transforms import Scale
 from daycast.core.signals import Recipe
 
 KNOWN = (
-    "known columns and Fourier terms (year_sin1, ...) that it is given; null for all of the dataset but `regime`, which "
-    "has to be named"
+    "known columns and Fourier terms (year_sin1, ...) that it is given; null for all of the dataset but `regime`, "
+    "which has to be named"
 )
 
 
