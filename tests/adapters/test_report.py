@@ -58,6 +58,19 @@ def told(ids: tuple[str, ...] = ("bus", "rail")) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def trials(count: int, level: float = 0.5) -> list[report.Tried]:
+    """As a search leaves them: most pruned, every seventh refused, one that failed, some far off."""
+    rng, made = np.random.default_rng(0), []
+    for number in range(count):
+        floor = level * (1 + rng.exponential(0.3) + (30 if number % 50 == 3 else 0))
+        curve = {step: floor * (1 + 2 / step) for step in (3, 9, 15, 30)}
+        state = "complete" if number % 3 == 0 else "failed" if number == 4 else "pruned"
+        ran = (3, 9, 15, 30) if state == "complete" else () if number % 7 == 5 else (3, 9)[: 1 + number % 2]
+        value = curve[30] if state == "complete" else None
+        made.append(report.Tried(number, state, value, {step: curve[step] for step in ran}))
+    return made
+
+
 DRAWINGS: dict[str, Callable[[Path], Path]] = {
     "forecast_against_actual": lambda f: report.forecast_against_actual(rows(), "gru", "rides per day", f),
     "reliability": lambda f: report.reliability(told(), "low days", f),
@@ -66,7 +79,11 @@ DRAWINGS: dict[str, Callable[[Path], Path]] = {
     "many_series": lambda f: report.forecast_against_actual(rows(tuple("abcdefgh")), "gru", "rides", f),
     "residual_autocorrelation": lambda f: report.residual_autocorrelation(rows(), "gru: residuals", f),
     "curves": lambda f: report.curves({"train_loss": [0.5, 0.2], "val_loss": [0.6, 0.3]}, "gru: training", f),
-    "tuning_history": lambda f: report.tuning_history([(0, 0.7), (1, None), (2, 0.6)], "mase", "gru: search", f),
+    "tuning_history": lambda f: report.tuning_history(trials(8), "mase", "gru: search", f),
+    "tuning_history_of_one": lambda f: report.tuning_history(trials(1), "mase", "gru: search", f),
+    "tuning_history_of_hundreds": lambda f: report.tuning_history(trials(400, 2e4), "mae", "gru: search", f),
+    "tuning_curves": lambda f: report.tuning_curves(trials(8), "mase", "epochs", "gru: search", f),
+    "tuning_curves_of_hundreds": lambda f: report.tuning_curves(trials(400, 2e4), "mae", "epochs", "gru: search", f),
     "importances": lambda f: report.importances({"learning_rate": 0.7, "hidden": 0.3}, "gru: search", f),
     "coverage": lambda f: report.coverage(COVERED, "gru, backtest p1: coverage", f),
     "coverage_of_one_step": lambda f: report.coverage(COVERED.iloc[:1], "gru, backtest p1: coverage", f),

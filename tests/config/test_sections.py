@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from daycast.config import compose, dataset_only
 from daycast.config.calendar import Event
 from daycast.config.dataset import Column
-from daycast.config.search import Choice, FloatRange, IntRange
+from daycast.config.search import Choice, FloatRange, IntRange, Variants
 from daycast.errors import ConfigError
 
 # Their absence means that there is no such bound.
-MAY_BE_LEFT_OUT = (Column, Event, FloatRange, IntRange, Choice)
+MAY_BE_LEFT_OUT = (Column, Event, FloatRange, IntRange, Choice, Variants)
 
 
 @pytest.fixture
@@ -193,10 +193,10 @@ def test_what_hydra_would_take_but_nobody_means_is_refused(root: Path, override:
 
 
 def test_a_model_can_be_added_and_a_parameter_more_or_fewer_be_searched(root: Path) -> None:
-    more = "+model.gru.search.batch_size={kind:choice,values:[64,128]}"
+    more = "+model.gru.search.weight_decay={kind:choice,values:[0.0,0.0001]}"
     made = compose(root, ["+model=lstm", more, "~model.gru.search.dropout"])
     assert list(made.model)[-1] == "lstm"
-    assert {"batch_size"} == made.model["gru"].search.keys() - made.model["lstm"].search.keys()
+    assert {"weight_decay"} == made.model["gru"].search.keys() - made.model["lstm"].search.keys()
     assert "dropout" not in made.model["gru"].search
 
 

@@ -112,7 +112,7 @@ def test_metrics_have_the_same_names_in_every_model(project: Project, outcome: O
     wanted = {*metrics.METRICS, "validation_mase", "relative_width_80", "relative_width_95"}
     wanted |= {f"pinball_{level:g}" for level in conformal.LEVELS}
     wanted |= {f"{name}_by_step" for name in record.BY_STEP} | {"rail.mae", "rail.mase", "bus.mae", "bus.mase"}
-    assert names == dict.fromkeys(MODELS, wanted)
+    assert names == dict.fromkeys(MODELS, wanted) | {"gru": wanted | {"search_work"}}  # the one that was searched
     parent = tracking.find(project.tracking, outcome.run.run_id)
     best = next(c for c in children if c.name == outcome.board.winner)
     shared = set(parent.metrics) - {"skill", "mae_low", "mae_high"}  # these are of the table alone
@@ -137,7 +137,7 @@ def test_curves_are_logged_by_epoch_and_errors_by_horizon_step(client: MlflowCli
         for curve in ("train_loss", "val_loss"):
             assert [m.step for m in client.get_metric_history(where["gru"], f"{curve}_{member}")] == [1, 2]
     epochs = client.get_metric_history(where["trial-0"], "validation_mase_by_epoch")
-    assert [m.step for m in epochs] == [0, 1, 2, 3]  # two folds of two epochs
+    assert [m.step for m in epochs] == [1, 2, 4]  # a rung, and the ends of two folds of two epochs
 
 
 def test_the_run_holds_configuration_pointers_validation_leaderboard_and_pictures(
@@ -165,8 +165,14 @@ def test_a_models_run_holds_its_pictures_scores_weights_and_the_state_of_its_tra
     every |= {"plots/coverage_by_step.png", "plots/forecast_against_actual.png"}
     every |= {"plots/residual_autocorrelation.png"}
     assert artifacts(client, children["naive"]) == every
-    searched = {"plots/training_curves.png", "plots/tuning_history.png", "transform.json"}
-    assert artifacts(client, children["gru"]) == every | searched
+    searched = {f"plots/{name}.png" for name in ("training_curves", "tuning_history", "tuning_curves")}
+    assert artifacts(client, children["gru"]) == every | searched | {"transform.json", "trials.csv", "trials.json"}
+    table = pd.read_csv(io.StringIO(tracking.text(project.tracking, children["gru"], "trials.csv")))
+    assert table["trial"].tolist() == [0, 1]
+    assert table["search.hidden"].tolist()[0] == 6
+    run = client.get_run(children["gru"]).data
+    assert run.params["search.hidden"] == run.params["hidden"]
+    assert run.metrics["search_work"] == pytest.approx(table["work"].mean())
     told = json.loads(tracking.text(project.tracking, children["gru"], "transform.json"))
     served = json.loads(tracking.text(project.tracking, children["gru"], "model/config.json"))
     assert told["transform"] == served["values"]["members"][0]["transform"]

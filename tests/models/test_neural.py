@@ -63,6 +63,17 @@ def test_a_network_beats_the_seasonal_naive_on_a_week_with_memory(cell, output, 
     assert error < 0.85 * naive_error
 
 
+def test_while_it_learns_it_forecasts_with_each_epoch_s_weights_and_learns_the_same(made):
+    told, quiet = (NeuralForecaster(network(dropout=0.1, weights="last"), context()) for _ in range(2))
+    seen = []
+    told.fit(made.panel, on_epoch=lambda *_: seen.append(told.predict([origin(made)])))
+    quiet.fit(made.panel)
+    assert same(weights(told), weights(quiet))
+    assert len(seen) == 3
+    assert np.abs(np.diff(seen, axis=0)).max(axis=(1, 2, 3)).min() > 0
+    np.testing.assert_array_equal(seen[-1], told.predict([origin(made)]))
+
+
 @pytest.mark.parametrize("output", ["direct", "seq2seq"])
 def test_an_effect_seen_only_through_a_known_feature_is_learnt(output):
     rng = np.random.default_rng(4)

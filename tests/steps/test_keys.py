@@ -49,6 +49,8 @@ def test_every_step_and_model_has_a_key_of_its_own(root: Path) -> None:
         ("seed=8", ["gru"], STEPS),
         ("tuning.n_trials=7", ["gru"], ("tune", "fit", "backtest")),
         ("tuning.seeds=2", ["gru"], ("fit", "backtest")),
+        ("tuning.keep=0.3", ["gru"], ("tune", "fit", "backtest")),  # SARIMA is not searched with so few trials
+        ("tuning.n_trials=20", ["gru", "sarima"], ("tune", "fit", "backtest")),
         ("backtest.metric=mae", ["gru", "sarima", "seasonal_naive"], ("tune", "fit", "backtest")),
         ("backtest.horizon=7", ["gru", "sarima", "seasonal_naive"], STEPS),
         ("backtest.fold_targets=91", ["gru", "sarima", "seasonal_naive"], STEPS),
@@ -63,6 +65,13 @@ def test_an_override_changes_the_keys_of_what_depends_on_it_alone(
     root: Path, override: str, models: list[str], steps: tuple[str, ...]
 ) -> None:
     assert changed(root, override) == all_of(*models, steps=steps)
+
+
+def test_a_search_hangs_on_the_seed_whatever_it_searches(root: Path) -> None:
+    few, many = (compose(root, [MODELS, f"tuning.n_trials={n}"]) for n in (6, 20))
+    for config, searched in ((few, False), (many, True)):
+        other = config.model_copy(update={"seed": config.seed + 1})
+        assert (keys.tune(config, DATA, "sarima") != keys.tune(other, DATA, "sarima")) == searched
 
 
 @pytest.mark.parametrize("override", ["backtest.intervals.rate=0.5", "backtest.intervals.window=99"])

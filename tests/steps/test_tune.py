@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from tests.project import Project
 
+from daycast.config import Config
 from daycast.core import conformal, windows
+from daycast.core.split import history as split_history
 from daycast.errors import HistoryError, ModelError
+from daycast.models.neural import NeuralForecaster
 from daycast.steps import fit, progress, transform, tune, window
 from daycast.steps.data import table
 from daycast.steps.reference import FoldsRef
@@ -68,7 +71,8 @@ def test_no_validation_row_lies_after_the_final_fit_s_cutoff_and_none_is_fitted_
     project: Project, folds: FoldsRef
 ) -> None:
     found = tune.tune(project.settings, project.config("seed=3"), project.data, folds, "gru")  # none deleted its files
-    complete = [t for t in tune.trials(project.settings, found) if t.state == "complete"]  # a pruned one has no rows
+    made = tune.trials(project.settings, found)
+    complete = [t for t in made if t.state == "complete" and not t.reason]  # pruned and repeated ones have no rows
     assert complete
     for trial in complete:
         rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{trial.number}.parquet")
@@ -84,7 +88,8 @@ def test_a_search_can_be_read_back_without_its_study(project: Project, folds: Fo
     assert [t.number for t in trials] == [0, 1]
     assert trials[0].parameters == {"hidden": 6}  # the configured value is tried first
     assert min(t.value for t in trials if t.value is not None) == found.value
-    assert sorted(trials[0].curve) == [0, 1, 2, 3]
+    assert sorted(trials[0].curve) == [1, 2, 4]  # an epoch of the first fold, and the ends of both
+    assert trials[0].curve[4] == trials[0].value
 
 
 def test_intervals_are_calibrated_by_the_best_trial_s_rows(project: Project, folds: FoldsRef) -> None:
@@ -136,6 +141,106 @@ def test_a_state_tells_the_fold_s_own_scale(project: Project, folds: FoldsRef) -
         (state,) = json.loads(file.read_text())["transform"]["states"]
         seen = [observed(project, name)[: fold.fit_cutoff].mean() for name in ("bus", "rail")]
         assert state["shift"] == pytest.approx(seen)
+
+
+RECIPES = {
+    "standard": [{"kind": "scale", "method": "standard"}],
+    "thousands": [{"kind": "difference", "lags": [7]}, {"kind": "scale", "method": "none"}],
+}
+
+
+def searching(config: Config, name: str, search: dict[str, object], trials: int) -> Config:
+    """With another space of one model, and so many trials."""
+    told = json.loads(config.model_dump_json())
+    told["model"][name]["search"] = search
+    told["tuning"]["n_trials"] = trials
+    return Config.model_validate_json(json.dumps(told))
+
+
+def recipes(**values: object) -> dict[str, object]:
+    return {"kind": "variants", "values": {n: {"transforms": v} for n, v in values.items()}}
+
+
+def choice(*values: object) -> dict[str, object]:
+    return {"kind": "choice", "values": list(values)}
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"lookback": 9},
+        {"train_steps": 150},
+        {"transforms": "thousands"},
+        {"transforms": "thousands", "lookback": 21, "train_steps": 200},
+    ],
+    ids=str,
+)
+def test_a_trial_s_own_recipe_gets_its_own_windows(project: Project, folds: FoldsRef, drawn: dict[str, object]) -> None:
+    space = {"lookback": choice(9, 21), "train_steps": choice(150, 200), "transforms": recipes(**RECIPES)}
+    config = searching(project.config(), "gru", space, 2)
+    given = (project.settings, config, project.data)
+    for fold in folds.validation:
+        history = split_history(table(*given), fold.fold())
+        found = {}
+        for parameters in ({}, drawn):
+            model = tune.with_parameters(config.model["gru"], parameters)
+            made = NeuralForecaster(model, tune.context(config, 1)).prepare_windows(history)[1]
+            found[str(parameters)] = loaded = window.load_windows(*given, fold, model)
+            assert (loaded.lookback, loaded.horizon) == (made.lookback, made.horizon) == (model.lookback, 7)
+            np.testing.assert_array_equal(loaded.inputs, made.inputs)
+            np.testing.assert_array_equal(loaded.starts, made.starts)
+        base, other = found.values()
+        assert len(base) != len(other)
+
+
+def test_trials_of_any_recipe_and_loss_are_compared_in_the_metric_s_units(project: Project, folds: FoldsRef) -> None:
+    """Their losses are not comparable: of one recipe they are about 1, of the other some hundred thousand."""
+    space = {"transforms": recipes(**RECIPES), "loss": choice("huber", "mse")}
+    config = searching(project.config("seed=5", "backtest.metric=mae"), "gru", space, 6)
+    found = tune.tune(project.settings, config, project.data, folds, "gru")
+    trials = tune.trials(project.settings, found)
+    assert {t.parameters["transforms"] for t in trials} == set(RECIPES)
+    whole = [t for t in trials if t.state == "complete" and not t.reason]
+    assert len(whole) >= 3
+    first = folds.validation[0].fit_cutoff, folds.validation[1].fit_cutoff
+    for trial in whole:
+        rows = pd.read_parquet(tune.rows_of(project.settings.cache("tune", found.key), trial.number))
+        rows = rows[(rows["cutoff"] >= first[0]) & (rows["cutoff"] < first[1])]
+        assert trial.curve[2] == pytest.approx((rows["y"] - rows["y_hat"]).abs().mean(), rel=1e-9)
+        assert 0.2 < trial.curve[1] / trial.curve[2] < 5  # after one epoch and after two
+    assert found.value == min(t.value for t in whole if t.value is not None)
+
+
+def test_a_draw_that_leaves_too_little_history_is_pruned_with_its_reason(project: Project, folds: FoldsRef) -> None:
+    config = searching(project.config("seed=6"), "gru", {"train_steps": choice(40, None)}, 5)
+    found = tune.tune(project.settings, config, project.data, folds, "gru")
+    trials = tune.trials(project.settings, found)
+    assert found.parameters == {"train_steps": None}
+    assert {t.parameters["train_steps"]: t.state for t in trials} == {None: "complete", 40: "pruned"}
+    first = next(t for t in trials if t.state == "pruned")
+    assert first.reason.startswith("refused, HistoryError: ")
+    assert (first.share, first.curve) == (0, {})
+
+
+def test_a_family_without_epochs_is_searched_fold_by_fold(project: Project, folds: FoldsRef) -> None:
+    space = {"penalty": choice(0.01, 100.0), "profile.window": choice(2, 6)}
+    config = searching(project.config("model=[naive,linear]"), "linear", space, 8)
+    found = tune.tune(project.settings, config, project.data, folds, "linear")
+    trials = tune.trials(project.settings, found)
+    assert trials[0].parameters == {"penalty": 0.01, "profile.window": 6}
+    assert sorted(trials[0].curve) == [1, 2]  # folds
+    values = {str(t.parameters): t.value for t in trials if t.value is not None}
+    for parameters in [t.parameters for t in trials if t.value is not None and not t.reason]:
+        model = tune.with_parameters(config.model["linear"], parameters)
+        alone = config.model_copy(
+            update={"model": {"linear": model}, "tuning": config.tuning.model_copy(update={"n_trials": 0})}
+        )
+        assert tune.tune(project.settings, alone, project.data, folds, "linear").value == values[str(parameters)]
+    assert found.value == min(values.values())
+    fitted = fit.fit(project.settings, config, project.data, folds, found)
+    saved = json.loads((project.settings.cache("fit", fitted.key) / fit.MODEL / "config.json").read_text())["model"]
+    assert saved["penalty"] == found.parameters["penalty"]
+    assert saved["profile"]["window"] == found.parameters["profile.window"]
 
 
 def test_half_filled_folders_are_never_taken(project: Project) -> None:

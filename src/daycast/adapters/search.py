@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,24 +12,38 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from daycast.config import Tuning
-from daycast.config.search import Choice, IntRange, Space
+from daycast.config.search import Choice, IntRange, Space, Variants
+from daycast.errors import ModelError
 
 if TYPE_CHECKING:
     import optuna
 
 Report = Callable[[int, float], None]
-"""Called with (step, value so far, lower is better); raises ``TrialPruned`` when the trial is not worth going on."""
+"""Called with (steps done, value so far, lower is better); ends a trial that is not worth going on by an exception."""
+REASON = "reason"  # a trial's attribute in the study
+NEEDED = 2  # trials to compare with, before one is pruned
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial: its number from 0, ``complete``, ``pruned`` or ``failed``, its parameters, value and curve by step."""
+    """One trial.
+
+    Attributes:
+        number: from 0.
+        state: ``complete``, ``pruned`` or ``failed``.
+        value: of a complete one.
+        curve: steps done -> value so far.
+        share: of all its steps that were done; none of one that repeats another.
+        reason: why it was pruned, or which one it repeats.
+    """
 
     number: int
     state: str
     parameters: dict[str, Any]
     value: float | None
     curve: dict[int, float] = field(default_factory=dict)
+    share: float = 1.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,14 +61,16 @@ class Objective:
     Attributes:
         evaluate: called with (parameters, report, trial number); returns the value, lower is better.
         space: parameter -> what to search.
-        start: the configured values of those parameters, tried first.
-        segment: steps of the curve after which it starts anew, on another fold; values are compared within one only.
+        start: configured values of those parameters, tried first; what is left out is drawn.
+        steps: of a whole trial. Values reported after equally many are what trials are compared by.
+        refusals: what ``evaluate`` raises of drawn parameters that can't be evaluated, for which a trial is pruned.
     """
 
     evaluate: Callable[[dict[str, Any], Report, int], float]
     space: Mapping[str, Space]
     start: Mapping[str, Any]
-    segment: int
+    steps: int
+    refusals: tuple[type[Exception], ...] = ()
 
 
 def search(
@@ -74,41 +90,47 @@ def search(
         on_trial: called with (finished, of how many, best value so far or None).
 
     Raises:
-        Whatever ``evaluate`` raises, except ``TrialPruned``.
+        ModelError: no trial could be evaluated.
+        Whatever else ``evaluate`` raises, a refusal of the start too.
     """
     with _storage(url) as storage:
-        study = _study(storage, study_name, tuning, seed, objective.segment)
+        study = _study(storage, study_name, tuning, seed, objective.steps)
         if all(t.state.name == "FAIL" for t in study.trials):  # also where the first one failed and was mended since
             study.enqueue_trial(dict(objective.start))
 
         def evaluate(trial: optuna.Trial) -> float:
-            import optuna
-
             parameters = {name: _suggest(trial, name, space) for name, space in objective.space.items()}
 
             def report(step: int, value: float) -> None:
                 trial.report(value, step)
                 if trial.should_prune():
-                    raise optuna.TrialPruned(
-                        f"trial {trial.number} at step {step}: {value:.4g} is worse than the median"
-                    )
+                    raise _pruned(trial, f"{value:.4g} after {step} of {objective.steps} steps was not among the best")
 
-            return objective.evaluate(parameters, report, trial.number)
+            if (earlier := _repeated(study, trial, parameters)) is not None:
+                return earlier
+            try:
+                return objective.evaluate(parameters, report, trial.number)
+            except objective.refusals as refusal:
+                if parameters == objective.start:  # then it is no draw's fault
+                    raise
+                told = " ".join(str(refusal).split())
+                raise _pruned(trial, f"refused, {type(refusal).__name__}: {told}") from refusal
 
         def tell(*_: Any) -> None:
             finished = _finished(study)
             if on_trial is not None:
-                best = min(
-                    (t.value for t in finished if t.value is not None and t.state.name == "COMPLETE"), default=None
-                )
-                on_trial(len(finished), tuning.n_trials, best)
+                complete = [t.value for t in finished if t.value is not None and t.state.name == "COMPLETE"]
+                on_trial(len(finished), tuning.n_trials, min(complete, default=None))
 
         missing = tuning.n_trials - len(_finished(study))
         tell()
         if missing > 0:
             study.optimize(evaluate, n_trials=missing, callbacks=[tell])
         ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]  # a killed one runs on paper
-        return SearchResult(_record(study.best_trial), tuple(_record(t) for t in ended))
+        made = tuple(_record(t, objective.steps) for t in ended)
+        if all(t.value is None for t in made):
+            raise ModelError("a trial that can be evaluated", f"none; {made[-1].reason}", "change model.search")
+        return SearchResult(min((t for t in made if t.value is not None), key=lambda t: (t.value, t.number)), made)
 
 
 def importances(url: str, study_name: str) -> dict[str, float]:
@@ -149,7 +171,7 @@ def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
         storage.engine.dispose()
 
 
-def _study(storage: optuna.storages.RDBStorage, name: str, tuning: Tuning, seed: int, segment: int) -> optuna.Study:
+def _study(storage: optuna.storages.RDBStorage, name: str, tuning: Tuning, seed: int, steps: int) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error that ends a trial is raised, and told once
@@ -158,32 +180,47 @@ def _study(storage: optuna.storages.RDBStorage, name: str, tuning: Tuning, seed:
     study.sampler = optuna.samplers.TPESampler(
         seed=seed + len(_finished(study)), n_startup_trials=tuning.n_startup_trials
     )
-    study.pruner = _median_pruner(tuning, segment) if tuning.pruner == "median" else optuna.pruners.NopPruner()
+    study.pruner = _halving(tuning.keep, steps) if tuning.pruner == "halving" else optuna.pruners.NopPruner()
     return study
 
 
-def _median_pruner(tuning: Tuning, segment: int) -> optuna.pruners.BasePruner:
+def _halving(keep: float, steps: int) -> optuna.pruners.BasePruner:
     import optuna
 
-    class SegmentedMedianPruner(optuna.pruners.BasePruner):
-        """Optuna's median rule, within a segment: its own takes the best value of all steps so far, so one easy fold
-        would shield a trial in all that follow."""
+    class Halving(optuna.pruners.BasePruner):
+        """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934), its rungs where trials report: Optuna's
+        own, at powers of a factor, would miss the ends of folds."""
 
         def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
             step = trial.last_step
-            if step is None or step % segment < tuning.warmup_epochs:
+            if step is None or step >= steps:
                 return False
-            first = step - step % segment
+            own = trial.intermediate_values[step]
+            others = [t.intermediate_values[step] for t in _finished(study) if step in t.intermediate_values]
+            better = sum(value < own for value in others)
+            return len(others) >= NEEDED and better >= max(1, math.floor(keep * (len(others) + 1)))
 
-            def best(of: optuna.trial.FrozenTrial) -> float | None:
-                return min((v for s, v in of.intermediate_values.items() if first <= s <= step), default=None)
+    return Halving()
 
-            complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-            others = [value for value in map(best, complete) if value is not None]
-            own = best(trial)
-            return own is not None and len(others) >= tuning.n_startup_trials and own > statistics.median(others)
 
-    return SegmentedMedianPruner()
+def _repeated(study: optuna.Study, trial: optuna.Trial, parameters: Mapping[str, Any]) -> float | None:
+    """The value of a trial of the same parameters, of which a small space has many: they cost nothing."""
+    import optuna
+
+    earlier = next((t for t in _finished(study) if t.params == parameters), None)
+    if earlier is None:
+        return None
+    trial.set_user_attr(REASON, f"as trial {earlier.number}")
+    if earlier.state.name == "PRUNED":
+        raise optuna.TrialPruned
+    return earlier.value
+
+
+def _pruned(trial: optuna.Trial, reason: str) -> optuna.TrialPruned:
+    import optuna
+
+    trial.set_user_attr(REASON, reason)
+    return optuna.TrialPruned(reason)
 
 
 def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -191,19 +228,22 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _suggest(trial: optuna.Trial, name: str, space: Space) -> Any:
-    if isinstance(space, Choice):
+    if isinstance(space, (Choice, Variants)):
         return trial.suggest_categorical(name, list(space.values))
     if isinstance(space, IntRange):
         return trial.suggest_int(name, space.low, space.high, step=space.step)
     return trial.suggest_float(name, space.low, space.high, log=space.log)
 
 
-def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+def _record(trial: optuna.trial.FrozenTrial, steps: int) -> TrialRecord:
     names = {"COMPLETE": "complete", "PRUNED": "pruned"}
+    complete, reason = trial.state.name == "COMPLETE", trial.user_attrs.get(REASON, "")
     return TrialRecord(
         trial.number,
         names.get(trial.state.name, "failed"),
         dict(trial.params),
-        trial.value if trial.state.name == "COMPLETE" else None,
+        trial.value if complete else None,
         dict(trial.intermediate_values),
+        1.0 if complete and not reason else (trial.last_step or 0) / steps,
+        reason,
     )

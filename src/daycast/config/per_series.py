@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from daycast.config.family import Family
+from daycast.config.search import Searchable
 
 REGRESSORS = (
     "known columns used as regressors, one level of each left out; year_sin1, year_cos1, year_sin2, ... are the "
@@ -20,7 +20,7 @@ BUDGET_S = (
 Count = Annotated[int, Field(ge=0)]
 
 
-class Sarima(Family):
+class Sarima(Searchable):
     """Seasonal ARIMA by statsmodels, per series."""
 
     family: Literal["sarima"] = Field(description="kind of model")
@@ -44,7 +44,7 @@ class Sarima(Family):
         return None
 
 
-class AutoArima(Family):
+class AutoArima(Searchable):
     """Order chosen by statsforecast's AutoARIMA, per series."""
 
     family: Literal["auto_arima"] = Field(description="kind of model")
@@ -53,7 +53,7 @@ class AutoArima(Family):
     budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
 
 
-class AutoEts(Family):
+class AutoEts(Searchable):
     """Exponential smoothing, its form chosen by statsforecast's AutoETS, per series."""
 
     family: Literal["auto_ets"] = Field(description="kind of model")
@@ -61,7 +61,7 @@ class AutoEts(Family):
     budget_s: float | None = Field(default=None, gt=0, description=BUDGET_S)
 
 
-class Mstl(Family):
+class Mstl(Searchable):
     """Several seasons taken out by STL, and exponential smoothing on the rest, per series."""
 
     family: Literal["mstl"] = Field(description="kind of model")

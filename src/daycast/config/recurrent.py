@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from daycast.config.family import Family
-from daycast.config.search import Choice, Space
+from daycast.config.search import Searchable
 from daycast.config.section import Section
 from daycast.config.tabular import KNOWN, Profile
 from daycast.config.transforms import Difference, Scale, TransformStep
@@ -48,12 +47,8 @@ class Dilated(Section):
 Front = Annotated[Conv | Dilated, Field(discriminator="kind")]
 
 
-class Recurrent(Family):
+class Recurrent(Searchable):
     """A recurrent network: an encoder over the lookback, then a head or a decoder over the horizon."""
-
-    FIXED: ClassVar[tuple[str, ...]] = (
-        "family", "search", "transforms", "known", "profile", "inputs", "loss", "front", "horizon", "quantiles",
-    )  # fmt: skip
 
     family: Literal["recurrent"] = Field(description="kind of model")
     cell: PerLayer[Cell] = Field(description="recurrent layer: one kind, or a list with one per layer")
@@ -112,14 +107,10 @@ class Recurrent(Family):
     )
     batch_size: int = Field(ge=1, description="windows per training step")
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
-    search: dict[str, Space] = Field(
-        description="field of this model -> what to search; the fields' values are the start"
-    )
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Recurrent:
         faults = [*self._layer_faults(), *self._output_faults(), *self._loss_faults(), *self._transform_faults()]
-        faults += self._search_faults(sound=not faults)
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -180,24 +171,6 @@ class Recurrent(Family):
             return ["transforms: the last one must be a scale, or the network sees raw units"]
         return []
 
-    def _search_faults(self, *, sound: bool) -> list[str]:
-        """Faults of the search space; if the model is ``sound``, also of what may be tried, each value by itself."""
-        faults = []
-        for name, space in self.search.items():
-            if name not in type(self).model_fields or name in self.FIXED:
-                faults.append(f"search.{name}: not a field of this model that can be searched")
-                continue
-            if not isinstance(space, Choice) and space.low > space.high:
-                faults.append(f"search.{name}: low {space.low} is above high {space.high}")
-                continue
-            for value in (space.values if isinstance(space, Choice) else (space.low, space.high)) if sound else ():
-                try:
-                    self.with_parameters({name: value})
-                except ValidationError as error:
-                    told = str(error.errors()[0]["msg"]).removeprefix("Value error, ").splitlines()[0]
-                    faults.append(f"search.{name}: {value!r} is refused: {told}")
-        return faults
-
     def unlearned(self, levels: tuple[float, ...]) -> list[float]:
         """Those of ``levels`` that its pinball loss does not hold: another loss learns all of them, or none."""
         return [level for level in levels if level not in self.quantiles] if self.loss == "pinball" else []
@@ -215,7 +188,3 @@ class Recurrent(Family):
     def steps(self, horizon: int) -> int:
         """Steps ahead that one forecast gives where the backtest's horizon is ``horizon``."""
         return horizon if self.horizon is None else self.horizon
-
-    def with_parameters(self, parameters: dict[str, Any]) -> Recurrent:
-        """This model with a trial's parameters in place, checked again; its search space is spent."""
-        return type(self).model_validate({**self.model_dump(), **parameters, "search": {}})

@@ -10,9 +10,11 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from daycast.config.alert import Alert
 from daycast.config.dataset import Dataset
+from daycast.config.family import Family
 from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
 from daycast.config.recurrent import Recurrent
+from daycast.config.search import Searchable
 from daycast.config.section import Section
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names
@@ -120,9 +122,13 @@ class Tuning(Section):
     n_trials: int = Field(
         ge=0, description="finished trials per model (pruned ones count); 0 keeps the configured values"
     )
-    n_startup_trials: int = Field(ge=1, description="random trials before TPE and pruning set in")
-    pruner: Literal["median", "none"] = Field(description="when to stop a trial early")
-    warmup_epochs: int = Field(ge=0, description="epochs of a fold before a trial may be pruned")
+    n_startup_trials: int = Field(ge=1, description="random trials before TPE sets in")
+    pruner: Literal["halving", "none"] = Field(
+        description="halving: at each rung (some epochs of the first fold, and each fold's end) the best trials go on, "
+        "by the backtest's metric on the folds up to there; none: every trial is completed"
+    )
+    keep: float = Field(gt=0, le=1, description="halving: share of the trials that reached a rung which goes on")
+    warmup_epochs: int = Field(ge=1, description="halving: epochs of the first rung; the next ones at double that, ...")
     seeds: int = Field(
         ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged"
     )
@@ -176,34 +182,11 @@ class Config(Section):
         if not (info.context or {}).get("together", True):
             return self
         faults: list[str] = []
-        spec = self.dataset.spec()
-        known = spec.known
-        waves = fourier_names(self.dataset.calendar.fourier)
         series = tuple(self.dataset.read.series or ())
         suiting = []
         for name, model in self.model.items():
             before = len(faults)
-            faults += [
-                f"model.{name}: column `{c}` is neither in dataset.covariates.known {sorted(known)} "
-                f"nor one of its {len(waves)} Fourier terms"
-                for c in getattr(model, "known", None) or ()
-                if c not in known and c not in waves
-            ]
-            categories = [model.column] if isinstance(model, DayTypeNaive) else []
-            if (profile := getattr(model, "profile", None)) is not None:
-                categories += profile.by
-            faults += [
-                f"model.{name}: `{c}` is no categorical column of dataset.covariates.known"
-                for c in categories
-                if known.get(c) is None
-            ]
-            faults += [
-                f"model.{name}: profile.by: `{c}` is not known ahead, so no class of days can be told by it"
-                for c in getattr(profile, "by", ())
-                if c in spec.held
-            ]
-            if isinstance(model, Sarima) and model.misfit(self.dataset.season_length):
-                faults.append(f"model.{name}: expected {model.misfit(self.dataset.season_length)}")
+            faults += self._misfits(name, model)
             suiting += [name] if len(faults) == before else []
             if isinstance(model, Blend) and (misfit := model.misfit(self.model)):
                 faults.append(f"model.{name}.members: {misfit}")
@@ -230,4 +213,37 @@ class Config(Section):
                 f"model.{name}.quantiles: expected all of backtest.intervals.levels, without {missing}: add them, or "
                 "take bands around the point forecast with backtest.intervals.source=point"
             )
+        return faults
+
+    def _misfits(self, name: str, model: Family) -> list[str]:
+        """What a model, or anything that its search may try, asks of the dataset in vain."""
+        spec, faults = self.dataset.spec(), []
+        known = spec.known
+        waves = fourier_names(self.dataset.calendar.fourier)
+        tried = [model]
+        if isinstance(model, Searchable):
+            faults += [f"model.{name}.{fault}" for fault in model.value_faults(self.tuning.n_trials)]
+            tried += [] if faults else model.alternatives(self.tuning.n_trials)
+        for one in tried:
+            faults += [
+                f"model.{name}: column `{c}` is neither in dataset.covariates.known {sorted(known)} "
+                f"nor one of its {len(waves)} Fourier terms"
+                for c in getattr(one, "known", None) or ()
+                if c not in known and c not in waves
+            ]
+            categories = [one.column] if isinstance(one, DayTypeNaive) else []
+            if (profile := getattr(one, "profile", None)) is not None:
+                categories += profile.by
+            faults += [
+                f"model.{name}: `{c}` is no categorical column of dataset.covariates.known"
+                for c in categories
+                if known.get(c) is None
+            ]
+            faults += [
+                f"model.{name}: profile.by: `{c}` is not known ahead, so no class of days can be told by it"
+                for c in getattr(profile, "by", ())
+                if c in spec.held
+            ]
+            if isinstance(one, Sarima) and one.misfit(self.dataset.season_length):
+                faults.append(f"model.{name}: expected {one.misfit(self.dataset.season_length)}")
         return faults

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from daycast.config.family import Family
+from daycast.config.search import Searchable
 from daycast.config.section import Section
 from daycast.config.transforms import Scale
 from daycast.core.signals import Recipe
@@ -55,7 +56,7 @@ class Tabular(Family):
     train_steps: int | None = Field(ge=1, description="most recent timestamps to learn from; null for all")
 
 
-class LightGbm(Tabular):
+class LightGbm(Searchable, Tabular):
     """Gradient-boosted trees by LightGBM on signals and calendar."""
 
     family: Literal["lightgbm"] = Field(description="kind of model")
@@ -69,7 +70,7 @@ class LightGbm(Tabular):
     bags: int = Field(ge=1, le=100, description="seeds averaged")
 
 
-class Linear(Tabular):
+class Linear(Searchable, Tabular):
     """Ridge regression on signals and calendar, one for each step ahead."""
 
     family: Literal["linear"] = Field(description="kind of model")

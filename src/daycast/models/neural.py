@@ -58,7 +58,8 @@ class NeuralForecaster:
 
         Args:
             windows: those of ``prepare_windows`` for this history and recipe, if they are at hand.
-            on_epoch: called after each epoch; what it raises ends the fit.
+            on_epoch: called after each epoch; what it raises ends the fit. Meanwhile the forecaster predicts with that
+                epoch's weights.
 
         Raises:
             ModelError: the loss is not finite, values are not positive where the loss is ``mape``, or the windows are
@@ -69,7 +70,7 @@ class NeuralForecaster:
         transforms = Transforms.of(self.recipe, history)
         if windows is None:
             windows = transforms.windows(self.recipe, history)
-        _check_windows(windows, self.recipe, history)
+        self.recipe.check(windows, history)
         if self.config.loss == "mape":
             _check_positive(windows)
         sizes = _sizes(windows, numbered=self.config.embedding > 0)
@@ -77,11 +78,13 @@ class NeuralForecaster:
         from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
 
         network = self._new_network(sizes)
-        trained = train(network, self.config, self.context.trainer, parts, self.context.seed, on_epoch)
+        self._transforms, self._sizes, self._names = transforms, sizes, _names(history)
+        told = None if on_epoch is None else self._shown(network, on_epoch)
+        trained = train(network, self.config, self.context.trainer, parts, self.context.seed, told)
         if sizes.series:
             learnt = np.bincount(parts[0].starts[:, 0], minlength=sizes.series)
             network.forget(np.flatnonzero(learnt == 0).tolist())
-        self._network, self._transforms, self._sizes, self._names = network.eval(), transforms, sizes, _names(history)
+        self._network = network.eval()
         facts = {
             "epochs": len(trained.curves["val_loss"]),
             "best_epoch": trained.kept_epoch,
@@ -91,6 +94,17 @@ class NeuralForecaster:
             "validation_windows": len(parts[1]),
         }
         return FitReport(trained.curves, facts)
+
+    def _shown(self, network: Network, on_epoch: OnEpoch) -> OnEpoch:
+        """``on_epoch``, with a copy of the network to predict with: the one in training may be on another device."""
+        shown = self._new_network(self._sizes).eval()
+
+        def told(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
+            shown.load_state_dict(network.state_dict())
+            self._network = shown
+            on_epoch(epoch, epochs, values)
+
+        return told
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Forecasts ``(O, N, H)`` in raw units, H ≤ ``horizon``; NaN for a series never observed up to its origin.
@@ -221,19 +235,6 @@ def _difference(expected: Mapping[str, list[str]], found: Mapping[str, list[str]
         if names != found[kind]:
             parts.append(f"{kind}: without {lost[:5]}, with {added[:5]}" if lost or added else f"{kind}: another order")
     return "; ".join(parts)
-
-
-def _check_windows(windows: Windows, recipe: Recipe, history: Panel) -> None:
-    known = len(recipe.features(history))
-    found = (windows.inputs.shape[1], windows.known.shape[1], windows.lookback, windows.horizon)
-    groups = 1 if recipe.layout == "joint" else len(history.ids)
-    expected = (len(history.ds), known, recipe.lookback, recipe.horizon)
-    if (len(windows.inputs), *found) != (groups, *expected) or (windows.anchors is None) == recipe.anchored:
-        raise ModelError(
-            f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
-            f"{(len(windows.inputs), *found)}",
-            "make them with prepare_windows of the same history",
-        )
 
 
 def _check_positive(windows: Windows) -> None:

@@ -20,6 +20,7 @@ from daycast.core.frame import Float, Panel
 from daycast.core.newcomers import arranged
 from daycast.core.transform import Fitted, Scale, Step
 from daycast.core.windows import Arrays, Layout, Windows, as_series
+from daycast.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ class Recipe:
         """The rows to learn from."""
         steps = len(history.ds)
         return history.since(history.ds[max(0, steps - (self.train_steps or steps))])
+
+    def check(self, windows: Windows, history: Panel) -> None:
+        """Raise ``ModelError`` where windows are of another history or recipe, as far as their shapes tell."""
+        known = len(self.features(history))
+        found = (windows.inputs.shape[1], windows.known.shape[1], windows.lookback, windows.horizon)
+        groups = 1 if self.layout == "joint" else len(history.ids)
+        expected = (len(history.ds), known, self.lookback, self.horizon)
+        if (len(windows.inputs), *found) != (groups, *expected) or (windows.anchors is None) == self.anchored:
+            raise ModelError(
+                f"windows of this history and recipe: (G, T, F, L, H) = {(groups, *expected)}",
+                f"{(len(windows.inputs), *found)}",
+                "make them with prepare_windows of the same history",
+            )
 
 
 class Transforms(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from daycast.config import Blend, Config, LightGbm, Recurrent
+from daycast.config.search import Searchable
 from daycast.core import content
 from daycast.steps import intervals
 from daycast.steps.reference import DataRef, FoldRef, RunRef
@@ -64,12 +65,13 @@ def window(config: Config, data: DataRef, name: str) -> str:
 def tune(config: Config, data: DataRef, name: str) -> str:
     """Key of a model's search."""
     model = config.model[name]
-    searched = isinstance(model, Recurrent) and model.search and config.tuning.n_trials
+    searched = isinstance(model, Searchable) and model.space(config.tuning.n_trials)
     tuning = config.tuning.model_dump(mode="json", exclude={"name", "seeds"}) if searched else None
     folds = _folds(config, *FITTING, "step_size", "n_folds", "fold_targets", "series", "metric")
     made_of = [tune(config, data, member) for member in model.members] if isinstance(model, Blend) else []
+    parts = [folds, tuning, searched and config.seed, made_of]
     levels = intervals.learned(config, name)  # of its rows
-    return content.key("tune", _basis(config, data, name), folds, tuning, made_of, *([levels] if levels else []))
+    return content.key("tune", _basis(config, data, name), *parts, *([levels] if levels else []))
 
 
 def fit(config: Config, data: DataRef, name: str) -> str:

@@ -19,7 +19,7 @@ from daycast.config import Config, Recurrent, config_hash
 from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps import compare, fit, intervals, judge, keys, tune
+from daycast.steps import compare, fit, intervals, judge, keys, record_search, tune
 from daycast.steps.data import frame, table
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
@@ -95,22 +95,27 @@ def record_model(
     if 1 < len(scores.by_series) <= FEW:
         for line in scores.by_series.to_dict("records"):
             values |= {f"{line['unique_id']}.{m}": line[m] for m in ("mae", "mase") if m in line}
+    tables = {"scores_by_series": scores.by_series, "scores_by_step": steps}
+    if tuned.study is not None:
+        values |= {"search_work": record_search.work(settings, tuned)}
+        tables |= {"trials": record_search.table(settings, tuned)}
     artifacts = pictures | {"model": settings.cache("fit", fitted.key) / fit.MODEL}
-    if isinstance(model := tune.with_parameters(config.model[name], tuned.parameters), Recurrent):
+    model = tune.with_parameters(config.model[name], tuned.parameters)
+    if isinstance(model, Recurrent):
         artifacts["transform.json"] = state_file(settings, config, data, folds.test, model)
     tracking.record(
         where,
         child,
         tracking.Results(
-            params=config.model[name].model_dump(mode="json", exclude={"search"})
-            | tuned.parameters
+            params=model.model_dump(mode="json", exclude={"search"})
+            | {f"search.{field}": value for field, value in tuned.parameters.items()}
             | fitting["facts"]
             | {"intervals_source": "head" if intervals.headed(config, name) else "point"},
             metrics=values,
             curves=fitting["curves"],
             by_step={m: dict(zip(steps["step"], steps[m], strict=True)) for m in BY_STEP if m in steps},
             artifacts=artifacts,
-            tables={"scores_by_series": scores.by_series, "scores_by_step": steps},
+            tables=tables,
         ),
     )
     if tuned.study is not None:
@@ -166,12 +171,7 @@ def _pictures(
         report.residual_autocorrelation(rows, f"{title}: residuals", folder / "residual_autocorrelation.png"),
     ]
     if tuned.study is not None:
-        found, told = tune.trials(settings, tuned), f"{tuned.model}: search"
-        history = folder / "tuning_history.png"
-        files.append(report.tuning_history([(t.number, t.value) for t in found], config.backtest.metric, told, history))
-        shares = json.loads((settings.cache("tune", tuned.key) / tune.IMPORTANCES).read_text())
-        if shares:
-            files.append(report.importances(shares, told, folder / "tuning_importance.png"))
+        files += record_search.pictures(settings, config, tuned, folder)
     return {f"plots/{file.name}": file for file in files}
 
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from daycast import models
 from daycast.adapters import search
 from daycast.config import Config, Model, Recurrent
+from daycast.config.search import Searchable
 from daycast.core import backtest, split
-from daycast.core.forecast import OnEpoch
 from daycast.core.frame import Table
+from daycast.errors import HistoryError, ModelError, OutputError
 from daycast.settings import Settings
 from daycast.steps import intervals, judge, keys
 from daycast.steps.data import table
@@ -29,6 +33,8 @@ from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
 from daycast.steps.window import load_windows
 
 TRIALS, IMPORTANCES = "trials.json", "importances.json"
+REFUSALS = (ValidationError, HistoryError, ModelError, OutputError)
+"""What drawn parameters may come to: they don't fit together, leave too little history, or make a fit diverge."""
 
 
 def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TunedRef:
@@ -44,16 +50,17 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
     folder = settings.cache("tune", key)
     folder.mkdir(parents=True, exist_ok=True)
     model = config.model[name]
-    scorer = _Scorer(settings, config, data, folds, name, folder)
-    if isinstance(model, Recurrent) and model.search and config.tuning.n_trials:
+    scorer = Scorer(settings, config, data, folds, name, folder)
+    if isinstance(model, Searchable) and (space := model.space(config.tuning.n_trials)):
         found = search.search(
             settings.studies_url,
             study := f"{data.dataset}-{name}-{key}",
             search.Objective(
                 scorer.trial,
-                model.search,
-                {field: getattr(model, field) for field in model.search},
-                segment=config.trainer.max_epochs,
+                space,
+                model.start(config.tuning.n_trials),
+                steps=scorer.steps,
+                refusals=REFUSALS,
             ),
             config.tuning,
             config.seed,
@@ -62,11 +69,11 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         made, best = found.trials, found.best
         shares = search.importances(settings.studies_url, study)
     else:
-        value = scorer.trial({}, lambda *_: None, 0)
+        value = scorer.trial({}, None, 0)
         study, best = None, search.TrialRecord(0, "complete", {}, value)
         made, shares = (best,), {}
     if not rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
-        scorer.trial(best.parameters, lambda *_: None, best.number)
+        scorer.trial(best.parameters, None, best.number)
     (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
     (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
     return TunedRef(
@@ -100,7 +107,7 @@ def rows_of(folder: Path, number: int) -> Path:
 
 def with_parameters(model: Model, parameters: Mapping[str, Any]) -> Model:
     """The model with a search's parameters in place."""
-    return model.with_parameters(dict(parameters)) if isinstance(model, Recurrent) else model
+    return model.with_parameters(parameters) if isinstance(model, Searchable) else model
 
 
 def context(config: Config, seed: int) -> models.BuildContext:
@@ -112,7 +119,7 @@ def _best(value: float | None) -> str:
     return "" if value is None else f", best {value:,.4g}"
 
 
-class _Scorer:
+class Scorer:
     """The objective of a search: mean over the validation folds of the backtest's metric, in raw units."""
 
     def __init__(
@@ -122,40 +129,51 @@ class _Scorer:
         self.name, self.folder = name, folder
         self.table: Table = table(settings, config, data)
         self.finished = 0
+        # Of a fold, on the axis that trials are compared along.
+        self.epochs = config.trainer.max_epochs if isinstance(config.model[name], Recurrent) else 1
+        self.steps = len(folds.validation) * self.epochs
+        # The best of a fold's rungs stands for it: with large step sizes, a single epoch tells little.
+        self.so_far: Callable[[Sequence[float]], float] = min
+        self.rungs = set(takewhile(lambda e: e < self.epochs, (config.tuning.warmup_epochs * 2**i for i in count())))
 
     def on_trial(self, finished: int, total: int, best: float | None) -> None:
         self.finished = finished
         emit("tune", self.name, finished, total, f"trial {finished} of {total}{_best(best)}")
 
-    def trial(self, parameters: dict[str, Any], report: search.Report, number: int) -> float:
+    def trial(self, parameters: dict[str, Any], report: search.Report | None, number: int) -> float:
         model = with_parameters(self.config.model[self.name], parameters)
-        made, values = [], []
+        made: list[pd.DataFrame] = []
+        values: list[float] = []
         for k, ref in enumerate(self.folds.validation):
-            rows = self._fold(model, ref, self._on_epoch(report, k))
-            made.append(rows)
-            values.append(judge.value(self.config, self.table, ref, rows))
+            made.append(self._fold(model, ref, values, report))
+            values.append(judge.value(self.config, self.table, ref, made[-1]))
+            if report is not None:
+                report((k + 1) * self.epochs, statistics.fmean(values))
         target = rows_of(self.folder, number)
         part = target.with_suffix(f".{os.getpid()}.part")
         pd.concat(made).to_parquet(part)
         os.replace(part, target)  # a kill in between leaves no half file under the trial's name
-        return sum(values) / len(values)
+        return statistics.fmean(values)
 
-    def _fold(self, model: Model, ref: FoldRef, on_epoch: OnEpoch) -> pd.DataFrame:
-        fold = ref.fold()
+    def _fold(self, model: Model, ref: FoldRef, before: Sequence[float], report: search.Report | None) -> pd.DataFrame:
+        """Rows of a fold, after those whose values are ``before``."""
         forecaster = models.build(model, context(self.config, self.config.seed))
         windows = load_windows(self.settings, self.config, self.data, ref, model)
-        forecaster.fit(split.history(self.table, fold), windows, on_epoch)
-        levels = intervals.learned(self.config, self.name)
-        return backtest.with_actuals(backtest.forecasts(forecaster, self.table, fold, levels=levels), self.table)
-
-    def _on_epoch(self, report: search.Report, k: int) -> OnEpoch:
-        n, total = len(self.folds.validation), self.config.trainer.max_epochs
+        n, k = len(self.folds.validation), len(before)
         trials = max(self.config.tuning.n_trials, 1)  # 0: the configured values, once
+        seen: list[float] = []  # values at the rungs
 
-        def on_epoch(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
+        def rows(levels: tuple[float, ...] = ()) -> pd.DataFrame:
+            made = backtest.forecasts(forecaster, self.table, ref.fold(), levels=levels)
+            return backtest.with_actuals(made, self.table)
+
+        def on_epoch(epoch: int, epochs: int, _: Mapping[str, float]) -> None:
             note = f"trial {self.finished + 1} of {trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
             emit("tune", self.name, self.finished * n + k, trials * n, note)
-            # Folds lie behind each other on the axis of the curve, so only like is compared with like.
-            report(k * total + epoch - 1, float(values["val_loss"]))
+            if report is not None and not before and epoch in self.rungs:
+                # Not the loss: trials may differ in it, and in the units that it is in.
+                seen.append(judge.value(self.config, self.table, ref, rows()))
+                report(epoch, self.so_far(seen))
 
-        return on_epoch
+        forecaster.fit(split.history(self.table, ref.fold()), windows, on_epoch)
+        return rows(intervals.learned(self.config, self.name))

@@ -3,9 +3,10 @@
 from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
 from daycast.adapters.report.probabilities import precision_recall, reliability
 from daycast.adapters.report.scores import coverage, leaderboard, reproduction, residual_autocorrelation
-from daycast.adapters.report.training import curves, importances, tuning_history
+from daycast.adapters.report.training import Tried, curves, importances, tuning_curves, tuning_history
 
 __all__ = [
+    "Tried",
     "coverage",
     "curves",
     "forecast_against_actual",
@@ -16,5 +17,6 @@ __all__ = [
     "reliability",
     "reproduction",
     "residual_autocorrelation",
+    "tuning_curves",
     "tuning_history",
 ]
