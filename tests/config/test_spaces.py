@@ -145,7 +145,8 @@ def test_columns_of_a_variant_are_checked_against_the_dataset_too(root: Path) ->
 
 
 def test_a_changed_model_must_suit_what_is_searched_and_no_more(root: Path) -> None:
-    given = ["model=[naive,gru]", "model.gru.loss=pinball", "model.gru.quantiles=[0.1,0.5,0.9]"]
+    levels = "model.gru.quantiles=[0.025,0.1,0.5,0.9,0.975]"
+    given = ["model=[naive,gru]", "model.gru.loss=pinball", levels]
     assert isinstance(compose(root, [*given, "tuning=quick"]).model["gru"], Recurrent)
     with pytest.raises(ConfigError) as caught:
         compose(root, [*given, "tuning=thorough"])
