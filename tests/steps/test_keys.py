@@ -48,7 +48,7 @@ def test_every_step_and_model_has_a_key_of_its_own(root: Path) -> None:
         ("trainer.max_epochs=3", ["gru"], STEPS),
         ("seed=8", ["gru"], STEPS),
         ("tuning.n_trials=7", ["gru"], ("tune", "fit", "backtest")),
-        ("tuning.seeds=2", ["gru"], ("fit", "backtest")),
+        ("tuning.seeds=2", ["gru"], ("tune", "fit", "backtest")),  # but no trial: see test_training
         ("tuning.keep=0.3", ["gru"], ("tune", "fit", "backtest")),  # SARIMA is not searched with so few trials
         ("tuning.n_trials=20", ["gru", "sarima"], ("tune", "fit", "backtest")),
         ("backtest.metric=mae", ["gru", "sarima", "seasonal_naive"], ("tune", "fit", "backtest")),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests.project import Project
 
+from daycast import models
 from daycast.config import Config
-from daycast.core import conformal, windows
+from daycast.core import backtest, conformal, windows
 from daycast.core.split import history as split_history
 from daycast.errors import HistoryError, ModelError
 from daycast.models.neural import NeuralForecaster
-from daycast.steps import fit, progress, transform, tune, window
+from daycast.steps import fit, judge, progress, transform, tune, window
 from daycast.steps.data import table
 from daycast.steps.reference import FoldsRef
 from daycast.steps.split import split
@@ -48,6 +50,17 @@ def test_folds_that_do_not_fit_the_data_are_refused(project: Project) -> None:
         split(project.settings, project.config("backtest.n_folds=20", "backtest.fold_targets=60"), project.data)
 
 
+def alone(project: Project, config: Config, folds: FoldsRef, parameters: dict[str, Any], seed: int) -> pd.DataFrame:
+    """Rows of the validation folds by one network of ``gru``."""
+    whole, made = table(project.settings, config, project.data), []
+    model = tune.with_parameters(config.model["gru"], parameters)
+    for fold in folds.validation:
+        network = models.build(model, tune.context(config, seed))
+        network.fit(split_history(whole, fold.fold()))
+        made.append(backtest.with_actuals(backtest.forecasts(network, whole, fold.fold()), whole))
+    return pd.concat(made)
+
+
 @pytest.mark.parametrize(("metric", "series"), [("mae", ["rail"]), ("rmse", ["bus"]), ("mae", ["bus", "rail"])])
 def test_the_objective_is_the_mean_over_the_folds_of_the_metric_in_raw_units_on_the_chosen_series(
     project: Project, folds: FoldsRef, metric: str, series: list[str]
@@ -70,16 +83,12 @@ def test_the_objective_is_the_mean_over_the_folds_of_the_metric_in_raw_units_on_
 def test_no_validation_row_lies_after_the_final_fit_s_cutoff_and_none_is_fitted_on(
     project: Project, folds: FoldsRef
 ) -> None:
-    found = tune.tune(project.settings, project.config("seed=3"), project.data, folds, "gru")  # none deleted its files
-    made = tune.trials(project.settings, found)
-    complete = [t for t in made if t.state == "complete" and not t.reason]  # pruned and repeated ones have no rows
-    assert complete
-    for trial in complete:
-        rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{trial.number}.parquet")
-        assert rows["ds"].max() == pd.Timestamp(folds.test.fit_cutoff)
-        assert len(rows) == 2 * 2 * 4 * 7  # folds, series, origins, steps
-        by_fold = [rows[rows["cutoff"] >= fold.fit_cutoff]["ds"].min() for fold in folds.validation]
-        assert by_fold == [pd.Timestamp(fold.fit_cutoff) + pd.Timedelta(days=1) for fold in folds.validation]
+    found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
+    rows = tune.calibration(project.settings, found)
+    assert rows["ds"].max() == pd.Timestamp(folds.test.fit_cutoff)
+    assert len(rows) == 2 * 2 * 4 * 7  # folds, series, origins, steps
+    by_fold = [rows[rows["cutoff"] >= fold.fit_cutoff]["ds"].min() for fold in folds.validation]
+    assert by_fold == [pd.Timestamp(fold.fit_cutoff) + pd.Timedelta(days=1) for fold in folds.validation]
 
 
 def test_a_search_can_be_read_back_without_its_study(project: Project, folds: FoldsRef) -> None:
@@ -87,17 +96,24 @@ def test_a_search_can_be_read_back_without_its_study(project: Project, folds: Fo
     trials = tune.trials(project.settings, found)
     assert [t.number for t in trials] == [0, 1]
     assert trials[0].parameters == {"hidden": 6}  # the configured value is tried first
-    assert min(t.value for t in trials if t.value is not None) == found.value
+    assert min(t.value for t in trials if t.value is not None) == trials[found.trial].value
     assert sorted(trials[0].curve) == [1, 2, 4]  # an epoch of the first fold, and the ends of both
     assert trials[0].curve[4] == trials[0].value
 
 
-def test_intervals_are_calibrated_by_the_best_trial_s_rows(project: Project, folds: FoldsRef) -> None:
-    found = tune.tune(project.settings, project.config(), project.data, folds, "gru")
+def test_intervals_are_calibrated_by_rows_of_as_many_networks_as_are_fitted_in_the_end(
+    project: Project, folds: FoldsRef
+) -> None:
+    config = project.config()
+    found = tune.tune(project.settings, config, project.data, folds, "gru")
     best = min(tune.trials(project.settings, found), key=lambda t: t.value or np.inf)
-    rows = pd.read_parquet(project.settings.cache("tune", found.key) / f"trial-{best.number}.parquet")
-    assert found.trial == best.number
-    pd.testing.assert_frame_equal(tune.calibration(project.settings, found), rows)
+    assert (found.trial, found.parameters) == (best.number, best.parameters)
+    rows = tune.calibration(project.settings, found)
+    each = [alone(project, config, folds, found.parameters, config.seed + i) for i in range(2)]
+    np.testing.assert_allclose(rows["y_hat"], np.mean([one["y_hat"] for one in each], axis=0), rtol=1e-9)
+    whole = table(project.settings, config, project.data)
+    values = [judge.value(config, whole, f, rows[rows["cutoff"].isin(f.fold().cutoffs)]) for f in folds.validation]
+    assert found.value == pytest.approx(np.mean(values), rel=1e-12)
     offsets = conformal.offsets(rows)
     assert list(offsets.index) == [(name, step) for name in ("bus", "rail") for step in range(1, 8)]
     assert list(offsets.columns) == ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
@@ -204,11 +220,11 @@ def test_trials_of_any_recipe_and_loss_are_compared_in_the_metric_s_units(projec
     assert len(whole) >= 3
     first = folds.validation[0].fit_cutoff, folds.validation[1].fit_cutoff
     for trial in whole:
-        rows = pd.read_parquet(tune.rows_of(project.settings.cache("tune", found.key), trial.number))
+        rows = alone(project, config, folds, trial.parameters, config.seed)
         rows = rows[(rows["cutoff"] >= first[0]) & (rows["cutoff"] < first[1])]
         assert trial.curve[2] == pytest.approx((rows["y"] - rows["y_hat"]).abs().mean(), rel=1e-9)
         assert 0.2 < trial.curve[1] / trial.curve[2] < 5  # after one epoch and after two
-    assert found.value == min(t.value for t in whole if t.value is not None)
+    assert trials[found.trial].value == min(t.value for t in whole if t.value is not None)
 
 
 def test_a_draw_that_leaves_too_little_history_is_pruned_with_its_reason(project: Project, folds: FoldsRef) -> None:

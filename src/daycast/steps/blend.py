@@ -78,7 +78,7 @@ def weigh(
     )
 
     def make(into: Path) -> None:
-        mixed[[*ROW, "y_hat", "y"]].to_parquet(tune.rows_of(into, 0))
+        mixed[[*ROW, "y_hat", "y"]].to_parquet(into / tune.CHOSEN)
         (into / WEIGHTS).write_text(json.dumps(weights, indent=1))
         (into / tune.IMPORTANCES).write_text("{}")
         (into / tune.TRIALS).write_text(json.dumps([asdict(TrialRecord(0, "complete", mean, made.value))], indent=1))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from daycast import models
-from daycast.config import Config, Recurrent
+from daycast.config import Config
 from daycast.core import split
 from daycast.settings import Settings
 from daycast.steps import keys
@@ -25,8 +25,7 @@ def fit(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tune
     """Fit and save; leaves the model as JSON and safetensors, and ``report.json``."""
     name = tuned.model
     model = with_parameters(config.model[name], tuned.parameters)
-    seeds = config.tuning.seeds if isinstance(model, Recurrent) else 1
-    forecaster = models.build(model, context(config, config.seed), seeds)
+    forecaster = models.build(model, context(config, config.seed), keys.seeds(config, name))
     windows = load_windows(settings, config, data, folds.test, model)
     history = split.history(table(settings, config, data), folds.test.fold())
 

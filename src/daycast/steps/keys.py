@@ -62,8 +62,13 @@ def window(config: Config, data: DataRef, name: str) -> str:
     return content.key("window", transform(config, data, name))
 
 
-def tune(config: Config, data: DataRef, name: str) -> str:
-    """Key of a model's search."""
+def seeds(config: Config, name: str) -> int:
+    """How many networks are averaged; 1 of a model that is none."""
+    return config.tuning.seeds if isinstance(config.model[name], Recurrent) else 1
+
+
+def search(config: Config, data: DataRef, name: str) -> str:
+    """Key of a model's search: more networks to average need no other one."""
     model = config.model[name]
     searched = isinstance(model, Searchable) and model.space(config.tuning.n_trials)
     tuning = config.tuning.model_dump(mode="json", exclude={"name", "seeds"}) if searched else None
@@ -71,15 +76,19 @@ def tune(config: Config, data: DataRef, name: str) -> str:
     made_of = [tune(config, data, member) for member in model.members] if isinstance(model, Blend) else []
     parts = [folds, tuning, searched and config.seed, made_of]
     levels = intervals.learned(config, name)  # of its rows
-    return content.key("tune", _basis(config, data, name), *parts, *([levels] if levels else []))
+    return content.key("search", _basis(config, data, name), *parts, *([levels] if levels else []))
+
+
+def tune(config: Config, data: DataRef, name: str) -> str:
+    """Key of a search's outcome, with the rows of the validation folds."""
+    return content.key("tune", search(config, data, name), seeds(config, name))
 
 
 def fit(config: Config, data: DataRef, name: str) -> str:
     """Key of a model's final fit."""
     model = config.model[name]
-    seeds = config.tuning.seeds if isinstance(model, Recurrent) else 1
     made_of = [fit(config, data, member) for member in model.members] if isinstance(model, Blend) else []
-    return content.key("fit", tune(config, data, name), seeds, made_of)
+    return content.key("fit", tune(config, data, name), made_of)
 
 
 def backtest(config: Config, data: DataRef, name: str) -> str:

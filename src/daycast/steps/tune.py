@@ -32,7 +32,7 @@ from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TunedRef
 from daycast.steps.window import load_windows
 
-TRIALS, IMPORTANCES = "trials.json", "importances.json"
+TRIALS, IMPORTANCES, CHOSEN = "trials.json", "importances.json", "chosen.parquet"
 REFUSALS = (ValidationError, HistoryError, ModelError, OutputError)
 """What drawn parameters may come to: they don't fit together, leave too little history, or make a fit diverge."""
 
@@ -40,8 +40,7 @@ REFUSALS = (ValidationError, HistoryError, ModelError, OutputError)
 def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, name: str) -> TunedRef:
     """Search, or score as configured.
 
-    Leaves ``trial-<number>.parquet`` of finished trials (their rows of the validation folds), ``trials.json`` and
-    ``importances.json``.
+    Leaves ``chosen.parquet`` (see ``calibration``), ``trials.json`` and ``importances.json``.
 
     Raises:
         ModelError: the metric has no value on the validation folds.
@@ -54,7 +53,7 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
     if isinstance(model, Searchable) and (space := model.space(config.tuning.n_trials)):
         found = search.search(
             settings.studies_url,
-            study := f"{data.dataset}-{name}-{key}",
+            study := f"{data.dataset}-{name}-{keys.search(config, data, name)}",
             search.Objective(
                 scorer.trial,
                 space,
@@ -68,12 +67,11 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         )
         made, best = found.trials, found.best
         shares = search.importances(settings.studies_url, study)
+        value = scorer.chosen(best.parameters)
     else:
-        value = scorer.trial({}, None, 0)
+        value = scorer.chosen({})
         study, best = None, search.TrialRecord(0, "complete", {}, value)
         made, shares = (best,), {}
-    if not rows_of(folder, best.number).exists():  # deleted, or the trial ran on another machine
-        scorer.trial(best.parameters, None, best.number)
     (folder / IMPORTANCES).write_text(json.dumps(shares, indent=1))
     (folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in made], indent=1))
     return TunedRef(
@@ -82,7 +80,7 @@ def tune(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, nam
         study=study,
         trial=best.number,
         parameters=best.parameters,
-        value=float(best.value or 0.0),
+        value=value,
         n_trials=sum(t.state != "failed" for t in made),
         n_pruned=sum(t.state == "pruned" for t in made),
     )
@@ -95,14 +93,9 @@ def trials(settings: Settings, tuned: TunedRef) -> list[search.TrialRecord]:
 
 
 def calibration(settings: Settings, tuned: TunedRef) -> pd.DataFrame:
-    """The chosen trial's rows of the validation folds: ``unique_id, cutoff, ds, step, y_hat, y``, and the model's own
-    quantiles where it has learned them; raw units."""
-    return pd.read_parquet(rows_of(settings.cache("tune", tuned.key), tuned.trial))
-
-
-def rows_of(folder: Path, number: int) -> Path:
-    """Where a trial's rows of the validation folds lie in a search's folder."""
-    return folder / f"trial-{number}.parquet"
+    """Rows of the validation folds by the chosen parameters, averaged over as many networks as the final fit has:
+    ``unique_id, cutoff, ds, step, y_hat, y``, and the model's own quantiles where it has learned them; raw units."""
+    return pd.read_parquet(settings.cache("tune", tuned.key) / CHOSEN)
 
 
 def with_parameters(model: Model, parameters: Mapping[str, Any]) -> Model:
@@ -140,24 +133,38 @@ class Scorer:
         self.finished = finished
         emit("tune", self.name, finished, total, f"trial {finished} of {total}{_best(best)}")
 
-    def trial(self, parameters: dict[str, Any], report: search.Report | None, number: int) -> float:
+    def trial(self, parameters: dict[str, Any], report: search.Report | None, number: int) -> float:  # noqa: ARG002
+        """As ``search.Objective`` calls it: of one network, as several would cost as many times as much."""
+        return self._score(parameters, report, 1)[0]
+
+    def chosen(self, parameters: dict[str, Any]) -> float:
+        """Leave the rows that intervals are calibrated and blends are weighed on, those of what the final fit will be:
+        one network misses by more than the mean of several. Returns their value."""
+        value, rows = self._score(parameters, None, keys.seeds(self.config, self.name))
+        target = self.folder / CHOSEN
+        part = target.with_suffix(f".{os.getpid()}.part")
+        rows.to_parquet(part)
+        os.replace(part, target)  # a kill in between leaves no half file under the name
+        return value
+
+    def _score(
+        self, parameters: dict[str, Any], report: search.Report | None, seeds: int
+    ) -> tuple[float, pd.DataFrame]:
         model = with_parameters(self.config.model[self.name], parameters)
         made: list[pd.DataFrame] = []
         values: list[float] = []
-        for k, ref in enumerate(self.folds.validation):
-            made.append(self._fold(model, ref, values, report))
+        for ref in self.folds.validation:
+            forecaster = models.build(model, context(self.config, self.config.seed), seeds)
+            made.append(self._fold(forecaster, model, ref, values, report))
             values.append(judge.value(self.config, self.table, ref, made[-1]))
             if report is not None:
-                report((k + 1) * self.epochs, statistics.fmean(values))
-        target = rows_of(self.folder, number)
-        part = target.with_suffix(f".{os.getpid()}.part")
-        pd.concat(made).to_parquet(part)
-        os.replace(part, target)  # a kill in between leaves no half file under the trial's name
-        return statistics.fmean(values)
+                report(len(values) * self.epochs, statistics.fmean(values))
+        return statistics.fmean(values), pd.concat(made)
 
-    def _fold(self, model: Model, ref: FoldRef, before: Sequence[float], report: search.Report | None) -> pd.DataFrame:
+    def _fold(
+        self, forecaster: Any, model: Model, ref: FoldRef, before: Sequence[float], report: search.Report | None
+    ) -> pd.DataFrame:
         """Rows of a fold, after those whose values are ``before``."""
-        forecaster = models.build(model, context(self.config, self.config.seed))
         windows = load_windows(self.settings, self.config, self.data, ref, model)
         n, k = len(self.folds.validation), len(before)
         trials = max(self.config.tuning.n_trials, 1)  # 0: the configured values, once
@@ -168,7 +175,8 @@ class Scorer:
             return backtest.with_actuals(made, self.table)
 
         def on_epoch(epoch: int, epochs: int, _: Mapping[str, float]) -> None:
-            note = f"trial {self.finished + 1} of {trials}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
+            which = "chosen values" if report is None else f"trial {self.finished + 1} of {trials}"
+            note = f"{which}, fold {k + 1} of {n}, epoch {epoch} of {epochs}"
             emit("tune", self.name, self.finished * n + k, trials * n, note)
             if report is not None and not before and epoch in self.rungs:
                 # Not the loss: trials may differ in it, and in the units that it is in.
