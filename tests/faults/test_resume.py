@@ -78,7 +78,7 @@ def running(pids: set[int]) -> list[str]:
 def story(trained: tuple[Project, Any]) -> Iterator[Story]:
     project = trained[0]
     with environment(project.settings):
-        study = f"tiny-gru-{keys.tune(project.config(*GIVEN), project.data, 'gru')}"
+        study = f"tiny-gru-{keys.search(project.config(*GIVEN), project.data, 'gru')}"
         killed = command()
         while sum(t["state"] == "COMPLETE" for t in trials(project, study)) < 2:
             assert killed.poll() is None, killed.communicate()[1]
