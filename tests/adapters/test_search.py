@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from contextlib import nullcontext
+from itertools import count
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path / 'a folder' / 'studies.db'}"
 
 
-def parabola(parameters, _report, _number):
+def parabola(parameters, _report):
     return parameters["x"] ** 2 + parameters["n"]
 
 
@@ -102,7 +103,7 @@ CURVES = {
 }
 
 
-def learning(parameters, report, _number):
+def learning(parameters, report):
     """The error of a network that learns: it falls to a floor at some speed, and shakes less and less on its way. By
     the first rung its rank is about what it will be; where it is not, any pruning may lose the best."""
     shake = np.random.default_rng(parameters["noise"]).normal(0, 0.1, RUNGS[-1])
@@ -121,7 +122,7 @@ def test_halving_saves_half_of_the_work_and_finds_what_a_search_without_it_finds
     works = []
     for seed in (1, 2, 3):
         result = search(url, f"s{seed}", objective, tuning(n_trials=30, n_startup_trials=30, keep=0.5), seed)
-        whole = [learning(t.parameters, lambda *_: None, t.number) for t in result.trials]
+        whole = [learning(t.parameters, lambda *_: None) for t in result.trials]
         assert result.best.number == np.argmin(whole) != 0
         assert result.best.value == min(whole)
         works.append(np.mean([t.share for t in result.trials]))
@@ -130,9 +131,10 @@ def test_halving_saves_half_of_the_work_and_finds_what_a_search_without_it_finds
 
 
 def test_a_rung_lets_the_better_half_go_on_and_says_why_another_was_pruned(url):
-    values, seen = [5.0, 4.0, 6.0, 4.5, 1.0, 7.0], []
+    values, seen, numbers = [5.0, 4.0, 6.0, 4.5, 1.0, 7.0], [], count()
 
-    def evaluate(_parameters, report, number):
+    def evaluate(_parameters, report):
+        number = next(numbers)
         for step in (4, 20):
             seen.append((number, step))
             report(step, values[number])
@@ -149,12 +151,13 @@ def test_a_rung_lets_the_better_half_go_on_and_says_why_another_was_pruned(url):
 
 
 def test_a_trial_is_compared_with_pruned_ones_too_and_never_pruned_at_its_end(url):
-    values = [1.0, 2.0, 3.0, 9.0, 8.0, 2.5]
+    values = iter([1.0, 2.0, 3.0, 9.0, 8.0, 2.5])
 
-    def evaluate(_parameters, report, number):
-        report(4, values[number])
-        report(20, values[number] if number < 5 else 100.0)
-        return values[number]
+    def evaluate(_parameters, report):
+        value = next(values)
+        report(4, value)
+        report(20, 100.0 if value == 2.5 else value)
+        return value
 
     result = search(url, "s", Objective(evaluate, SPACE, {"x": 1.0, "n": 1}), tuning(n_trials=6), seed=3)
     # With the complete ones alone 2.5 would be the last of three; with those pruned at 3, 9 and 8 it is third of six.
@@ -162,7 +165,7 @@ def test_a_trial_is_compared_with_pruned_ones_too_and_never_pruned_at_its_end(ur
 
 
 def test_a_draw_that_is_refused_is_pruned_with_its_reason_and_the_search_goes_on(url):
-    def evaluate(parameters, _report, _number):
+    def evaluate(parameters, _report):
         if parameters["x"] < 0:
             raise ValueError(f"no root of\n {parameters['x']:.1f}")
         return parameters["x"]
@@ -190,9 +193,9 @@ def test_a_search_in_which_nothing_can_be_evaluated_says_why(url):
 def test_equal_draws_are_evaluated_once(url):
     seen = []
 
-    def evaluate(parameters, _report, number):
+    def evaluate(parameters, _report):
         seen.append((parameters["a"], parameters["b"]))
-        return float(number)
+        return float(len(seen))
 
     values = {"one": {"lag": 1}, "two": {"lag": 2}}
     space = {"a": Choice(kind="choice", values=(None, 3)), "b": Variants(kind="variants", values=values)}
@@ -214,7 +217,7 @@ def test_what_the_start_leaves_out_is_drawn(url):
 
 
 def test_without_a_pruner_every_trial_ends(url):
-    def evaluate(parameters, report, _number):
+    def evaluate(parameters, report):
         for epoch in range(10):
             report(epoch + 1, abs(parameters["x"]))
         return abs(parameters["x"])
@@ -228,8 +231,10 @@ def test_a_killed_search_is_taken_up_with_nothing_lost_and_nothing_twice(url):
         import os, sys
         sys.path.insert(0, {str(os.path.dirname(__file__))!r})
         from test_search import SPACE, Objective, search, tuning
-        def evaluate(p, report, number):
-            if number == 4:
+        seen = []
+        def evaluate(p, report):
+            seen.append(p)
+            if len(seen) == 5:
                 print("fifth trial", flush=True)
                 import time; time.sleep(600)
             return p["x"] ** 2

@@ -59,14 +59,14 @@ class Objective:
     """What is minimised.
 
     Attributes:
-        evaluate: called with (parameters, report, trial number); returns the value, lower is better.
+        evaluate: called with (parameters, report); returns the value, lower is better.
         space: parameter -> what to search.
         start: configured values of those parameters, tried first; what is left out is drawn.
         steps: of a whole trial. Values reported after equally many are what trials are compared by.
         refusals: what ``evaluate`` raises of drawn parameters that can't be evaluated, for which a trial is pruned.
     """
 
-    evaluate: Callable[[dict[str, Any], Report, int], float]
+    evaluate: Callable[[dict[str, Any], Report], float]
     space: Mapping[str, Space]
     start: Mapping[str, Any]
     steps: int
@@ -109,7 +109,7 @@ def search(
             if (earlier := _repeated(study, trial, parameters)) is not None:
                 return earlier
             try:
-                return objective.evaluate(parameters, report, trial.number)
+                return objective.evaluate(parameters, report)
             except objective.refusals as refusal:
                 if parameters == objective.start:  # then it is no draw's fault
                     raise

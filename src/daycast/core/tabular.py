@@ -81,7 +81,9 @@ class Source:
             codes = (of.classes[0][target], of.event[target], of.event[origin])
             yield from zip(CODES, (code.astype(np.float64) for code in codes), strict=True)
         # Held ones as any origin knows them; the rows of another, later one's history tell more.
-        known = np.where(self.held, self.known[origin + 1], self.known[target])
+        known = self.known[target]
+        if self.held.any():
+            known[:, self.held] = self.known[origin + 1][:, self.held]
         yield from zip(self.known_names, known.T, strict=True)
         for k, owner in enumerate((series, *others)):
             own = f"other{k}_" if k else ""

@@ -133,7 +133,7 @@ class Scorer:
         self.finished = finished
         emit("tune", self.name, finished, total, f"trial {finished} of {total}{_best(best)}")
 
-    def trial(self, parameters: dict[str, Any], report: search.Report | None, number: int) -> float:  # noqa: ARG002
+    def trial(self, parameters: dict[str, Any], report: search.Report | None) -> float:
         """As ``search.Objective`` calls it: of one network, as several would cost as many times as much."""
         return self._score(parameters, report, 1)[0]
 
