@@ -241,5 +241,6 @@ def _quiet() -> None:
         "possible convergence problem: minimize",  # one candidate of statsforecast's search
         "Stepwise search was stopped early",  # by BOUNDS
         "The chosen seasonal unit root test encountered an error",  # the search goes on without that difference
+        "The design matrix is rank-deficient",  # of a candidate that differences a regressor away: a starting value
     ):
         warnings.filterwarnings("ignore", message, UserWarning)
