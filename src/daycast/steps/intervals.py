@@ -1,8 +1,9 @@
 """Intervals of a model's forecasts: those that its backtest scores, and those that it goes on with in service.
 
 Both come of its validation rows (see ``tune.calibration``) and of the test rows that came before; of one that has not
-come, nothing is used. So what is promoted on the backtest's coverage is what serving applies next. A model that has learned
-quantiles has these calibrated, if the configuration says so; all others have bands around their point forecasts.
+come, nothing is used. So what is promoted on the backtest's coverage is what serving applies next. A model that has
+learned quantiles has these calibrated, if the configuration says so; all others have bands around their point
+forecasts.
 """
 
 from __future__ import annotations
