@@ -524,6 +524,16 @@ def test_packed_csv_and_parquet_are_read_too(place: MakePlace, tmp_path: Path) -
     assert len(read(tmp_path, place("parquet"), parquet())) == 1000
 
 
+def test_an_index_that_pandas_wrote_counts_rows_or_is_columns(place: MakePlace, tmp_path: Path) -> None:
+    made = pd.DataFrame({"bus": [1, 2, 3]}, index=[0, 0, 1])
+    for index, columns in ((made.index, ["bus"]), (made.index.rename("service_date"), ["service_date", "bus"])):
+        buffer = io.BytesIO()
+        made.set_axis(index).to_parquet(buffer)
+        frame = read(tmp_path, place("parquet"), buffer.getvalue())
+        assert list(frame.columns) == columns
+        assert list(frame.index) == [0, 1, 2]
+
+
 def test_compact_dates_and_padded_names_stay_text(root: Path, tmp_path: Path) -> None:
     plain = dataset_only(root, "cta_stations").read.model_dump()
     stations = dataset_only(root, "cta_stations").read.model_validate(plain | {"format": "csv"})

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from daycast.config import Config, Model, Recurrent, compose
 from daycast.config.faults import faults as told_of
-from daycast.config.search import Searchable, Space
+from daycast.config.search import Searchable, Space, Variants
 from daycast.errors import ConfigError
 
 SCALE = {"kind": "scale", "method": "standard", "log1p": False}
@@ -56,6 +56,21 @@ def test_every_shipped_family_that_is_fitted_has_a_space_that_holds_its_configur
     for name, model in found.items():
         assert model.start(20).keys() == model.search.keys() != set(), name
         assert model.with_parameters(model.start(20)) == model.with_parameters({}), name
+
+
+NETWORK = {"lookback", "dropout", "learning_rate", "schedule", "batch_size", "loss", "train_steps", "transforms"}
+LEARNED = {"loss", "learning_rate", "rounds", "leaves", "lags", "train_steps", "transforms"}
+DIMENSIONS = {"lightgbm": LEARNED, "linear": {"penalty", "lags", "train_steps", "transforms"}}
+
+
+def test_the_space_of_each_family_holds_what_it_can_vary(root: Path) -> None:
+    for name, model in searchable(root).items():
+        wanted = DIMENSIONS.get(model.family, {"train_steps"})
+        if isinstance(model, Recurrent):
+            wanted = NETWORK | ({"hidden", "layers"} if model.layers else {"front"})
+        variants = [space for space in model.search.values() if isinstance(space, Variants)]
+        varied = set(model.search).union(*(fields for space in variants for fields in space.values.values()))
+        assert wanted - varied == set(), name
 
 
 def test_a_quick_search_tries_few_things_and_a_thorough_one_all(root: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.models import synthetic
 
 from daycast import config, models
-from daycast.core import leakage
+from daycast.core import leakage, signals
 from daycast.core.forecast import predict
 from daycast.errors import HistoryError, ModelError
 
@@ -179,3 +179,27 @@ def test_a_model_of_all_series_takes_new_ones_and_lets_others_go(family):
     later[-19:] *= 50
     moved = replace(made, panel=synthetic.grown(made.panel, later, "new"))
     np.testing.assert_array_equal(forecaster.predict([synthetic.origin(moved, b, 3) for b in (20, 3)])[0], found[0])
+
+
+@FAMILIES
+def test_a_learner_over_its_time_budget_answers_with_what_it_has(family, tmp_path):
+    made = synthetic.table(synthetic.weekly(2, 400))
+    asked = [synthetic.origin(made)]
+    hasty, patient, boundless = (model(family, budget_s=budget) for budget in (1e-9, 600.0, None))
+    late = [forecaster.fit(made.panel).facts["over_budget"] for forecaster in (hasty, patient, boundless)]
+    assert late == [2, 0, 0]
+    np.testing.assert_array_equal(patient.predict(asked), boundless.predict(asked))
+    models.save(hasty, tmp_path / "model")
+    found = hasty.predict(asked)
+    np.testing.assert_array_equal(models.load(tmp_path / "model").predict(asked), found)
+    history, future = asked[0].history, asked[0].future
+    told = signals.signals(history, future, np.log1p(history.y), hasty._recipe, 7)
+    days = len(history.ds) + np.arange(7)
+    profile = np.expm1(told.base(np.full(7, len(history.ds) - 1), days))
+    if family is RIDGE:  # of no step anything was learned
+        np.testing.assert_allclose(found[0], profile)
+    else:
+        one = model(TREES, rounds=1, bags=1)
+        one.fit(made.panel)
+        np.testing.assert_array_equal(found, one.predict(asked))
+        assert not np.allclose(found[0], profile)

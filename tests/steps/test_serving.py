@@ -13,7 +13,7 @@ import yaml
 from tests.models import synthetic
 
 from daycast import models
-from daycast.config import SeasonalNaive, Trainer
+from daycast.config import AutoEts, SeasonalNaive, Trainer
 from daycast.core.frame import FrameSpec, table
 from daycast.errors import DataError, HistoryError, OutputError
 from daycast.steps import serving
@@ -203,6 +203,20 @@ def test_a_series_of_a_few_days_is_forecast_by_a_global_model_without_a_band(inp
         "tram": True,
     }
     assert np.isfinite(rows["y_hat"]).all()
+
+
+def test_a_series_that_came_after_the_fit_of_a_model_per_series_is_forecast_by_its_fallback() -> None:
+    whole = canonical()
+    born = whole[whole["unique_id"] == "bus"].assign(unique_id="tram", y=lambda f: f["y"].where(f["ds"] > "2020-01-25"))
+    model = models.build(AutoEts(family="auto_ets", train_steps=None), synthetic.context(horizon=2))
+    model.fit(table(serving.inputs(whole, SPEC, CUTOFF, 3), SPEC).panel)
+    more = serving.inputs(pd.concat([whole, born]), SPEC, CUTOFF, 3)
+    rows = serving.forecast(replace(served(), forecaster=model), more, 2)
+    assert rows.groupby("unique_id").size().to_dict() == {"bus": 2, "rail": 2, "tram": 2}
+    season = 7
+    before = more[(more["unique_id"] == "tram") & (more["ds"] <= CUTOFF)].sort_values("ds")["y"].to_numpy()
+    tram = rows[rows["unique_id"] == "tram"].sort_values("ds")["y_hat"].to_numpy()
+    np.testing.assert_array_equal(tram, before[-season : -season + 2])
 
 
 def test_a_series_without_any_observation_breaks_the_output_contract() -> None:

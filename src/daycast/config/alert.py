@@ -39,7 +39,7 @@ class AlertNetwork(Recurrent):
         faults = []
         if self.output == "seq2seq":
             faults.append(
-                "output: expected direct, dense or every_step: a decoder would be fed probabilities as values"
+                "output: expected direct, dense, every_step or heads: a decoder would be fed probabilities as values"
             )
         if self.horizon is not None:
             faults.append(f"horizon: expected null, as probabilities can't be iterated, found {self.horizon}")

@@ -68,6 +68,12 @@ class LightGbm(Searchable, Tabular):
     feature_share: float = Field(gt=0, le=1, description="share of the features drawn for each tree")
     row_share: float = Field(gt=0, le=1, description="share of the rows drawn for each tree")
     bags: int = Field(ge=1, le=100, description="seeds averaged")
+    budget_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="most seconds (wall time) that a learner may grow trees; one that takes longer answers with those "
+        "that it has, one at least, and is counted; null for no limit",
+    )
 
 
 class Linear(Searchable, Tabular):
@@ -75,3 +81,9 @@ class Linear(Searchable, Tabular):
 
     family: Literal["linear"] = Field(description="kind of model")
     penalty: float = Field(ge=0, description="weight of the squared coefficients, per row, features scaled to 1")
+    budget_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="most seconds (wall time) that a learner may take; where it takes longer, the steps ahead that are "
+        "not learned are forecast by the profile, and it is counted; null for no limit",
+    )

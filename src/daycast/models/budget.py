@@ -1,11 +1,12 @@
-"""How long one series may take to fit, and how that is kept without a signal, a thread or a process of its own.
+"""How long a fit may take, of one series or one learner, and how that is kept without a signal or a thread of its own.
 
 Whoever computes asks a ``Clock`` now and then, in the thread that computes, so it works in any thread and leaves
 nothing behind. No code is interrupted between two questions: the shortest unit is one evaluation of the likelihood for
-the ARIMA families, one candidate for exponential smoothing, and one smoothing of one season for a decomposition.
+the ARIMA families, one candidate for exponential smoothing, one smoothing of one season for a decomposition, one tree
+for boosting and one step ahead for a linear model.
 
 A fit that stays within its budget does not depend on it. One that does not depends on how fast the machine was, so the
-families that have a budget tell how many series exceeded theirs.
+families that have a budget tell how many series or learners exceeded theirs.
 """
 
 from __future__ import annotations

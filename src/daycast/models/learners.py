@@ -9,6 +9,7 @@ import numpy as np
 from daycast.core.forecast import Arrays
 from daycast.core.frame import Float
 from daycast.core.tabular import CODES
+from daycast.models.budget import Clock, OverBudgetError
 
 if TYPE_CHECKING:
     from daycast import config
@@ -24,8 +25,12 @@ class Learner(Protocol):
 
     dummies: ClassVar[bool]
 
-    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:
-        """Learn from rows ``x (R, P)``, NaN where not told, with features ``names``, and deviations ``y (R,)``."""
+    def learn(self, x: Float, y: Float, names: tuple[str, ...], clock: Clock) -> bool:
+        """Learn from rows ``x (R, P)``, NaN where not told, with features ``names``, and deviations ``y (R,)``.
+
+        Returns:
+            Whether it was done in time. Where not, it answers with what it has learned until then.
+        """
         ...
 
     def answer(self, x: Float) -> Float:
@@ -42,7 +47,10 @@ class Learner(Protocol):
 
 
 class Trees:
-    """Gradient-boosted trees by LightGBM, the mean of ``bags`` seeds."""
+    """Gradient-boosted trees by LightGBM, the mean of ``bags`` seeds.
+
+    The clock is asked after each tree. When the time is up, the trees that are there answer, one at least.
+    """
 
     dummies: ClassVar[bool] = False
 
@@ -50,9 +58,19 @@ class Trees:
         self._config, self._context = config, context
         self._boosters: list[Any] = []
 
-    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:
+    def learn(self, x: Float, y: Float, names: tuple[str, ...], clock: Clock) -> bool:
         """As ``Learner``."""
         import lightgbm
+
+        in_time = True
+
+        def ask(state: Any) -> None:
+            nonlocal in_time
+            try:
+                clock.check()
+            except OverBudgetError:
+                in_time = False
+                raise lightgbm.callback.EarlyStopException(state.iteration, []) from None
 
         c = self._config
         values = {
@@ -70,8 +88,11 @@ class Trees:
         }
         coded = [name for name in CODES if name in names]
         data = lightgbm.Dataset(x, y, feature_name=list(names), categorical_feature=coded)
-        seeds = range(self._context.seed, self._context.seed + c.bags)
-        self._boosters = [lightgbm.train({**values, "seed": seed}, data, c.rounds) for seed in seeds]
+        self._boosters = []
+        for seed in range(self._context.seed, self._context.seed + c.bags):
+            if in_time:
+                self._boosters.append(lightgbm.train({**values, "seed": seed}, data, c.rounds, callbacks=[ask]))
+        return in_time
 
     def answer(self, x: Float) -> Float:
         """As ``Learner``."""
@@ -87,12 +108,15 @@ class Trees:
         """As ``Learner``."""
         import lightgbm
 
-        texts = [arrays[f"{bag}"].tobytes().decode() for bag in range(self._config.bags)]
+        texts = [arrays[f"{bag}"].tobytes().decode() for bag in range(len(arrays))]
         self._boosters = [lightgbm.Booster(model_str=text) for text in texts]
 
 
 class Ridge:
-    """Ridge regression by scikit-learn, one for each step ahead, on scaled features; NaN counts as the mean."""
+    """Ridge regression by scikit-learn, one for each step ahead, on scaled features; NaN counts as the mean.
+
+    The clock is asked before each step; those that are not learned in time answer 0, so that the profile is forecast.
+    """
 
     dummies: ClassVar[bool] = True
 
@@ -100,18 +124,28 @@ class Ridge:
         self._penalty = config.penalty
         self._learned: Arrays = {}  # mean, scale and weight (H, P), intercept (H,)
 
-    def learn(self, x: Float, y: Float, names: tuple[str, ...]) -> None:  # noqa: ARG002
+    def learn(self, x: Float, y: Float, names: tuple[str, ...], clock: Clock) -> bool:
         """As ``Learner``; the first feature is the step."""
         from sklearn import preprocessing
 
-        parts: dict[str, list[Float]] = {"mean": [], "scale": [], "weight": [], "intercept": []}
-        for step in range(1, int(x[:, 0].max()) + 1):
+        steps, features = int(x[:, 0].max()), len(names)
+        self._learned = {
+            "mean": np.zeros((steps, features)),
+            "scale": np.ones((steps, features)),
+            "weight": np.zeros((steps, features)),
+            "intercept": np.zeros(steps),
+        }
+        for step in range(1, steps + 1):
+            try:
+                clock.check()
+            except OverBudgetError:
+                return False
             rows = x[:, 0] == step
             scaler = preprocessing.StandardScaler().fit(x[rows])
             found = (scaler.mean_, scaler.scale_, *self._solved(np.nan_to_num(scaler.transform(x[rows])), y[rows]))
-            for part, value in zip(parts.values(), found, strict=True):
-                part.append(value)
-        self._learned = {name: np.asarray(part) for name, part in parts.items()}
+            for part, value in zip(self._learned.values(), found, strict=True):
+                part[step - 1] = value
+        return True
 
     def _solved(self, x: Float, y: Float) -> tuple[Float, float]:
         """Weights and intercept of one step."""

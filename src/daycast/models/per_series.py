@@ -45,7 +45,7 @@ class PerSeries(Generic[M]):
     """What the families share. They give ``_learn``, ``_answers``, ``_rebuilt`` and the two lists of names."""
 
     horizon = ANY_HORIZON
-    takes_new_series = False
+    takes_new_series = True  # they get the fallback's forecast until the next fit
     kinds: ClassVar[str]
     """The fact that counts the models' names."""
     values: ClassVar[tuple[str, ...]]

@@ -20,6 +20,7 @@ from daycast.core.tabular import Rows, Source
 from daycast.core.transform import Fitted
 from daycast.errors import HistoryError, ModelError
 from daycast.models import learners
+from daycast.models.budget import Clock
 from daycast.models.learners import Learner
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Tabular:
         self._transform: Fitted
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
-        """Learn from every origin and step of the history whose target was observed.
+        """Learn from every origin and step of the history whose target was observed; facts tell how many learners were
+        over their time budget.
 
         Raises:
             HistoryError: there is none.
@@ -61,7 +63,7 @@ class Tabular:
         z = transform.forward(self._transform, history.y)
         source = self._source(history, None, z)
         origin, step = self._pairs(len(history.ds))
-        rows, self._learners = 0, []
+        rows, late, self._learners = 0, 0, []
         for members in self._members(len(self._ids)):
             parts = [self._examples(source, n, members, z, (origin, step)) for n in members]
             x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
@@ -70,10 +72,12 @@ class Tabular:
                     "an observed value with a profile before it", "none in the history", "bring more history"
                 )
             learner = self._new(self._config, self._context)
-            learner.learn(x, y, self._names)
+            clock = Clock(getattr(self._config, "budget_s", None))  # alerts have no budget
+            late += not learner.learn(x, y, self._names, clock)
             self._learners.append(learner)
             rows += len(y)
-        return FitReport(facts={"rows": rows, "features": len(self._names), "learners": len(self._learners)})
+        facts = {"rows": rows, "features": len(self._names), "learners": len(self._learners), "over_budget": late}
+        return FitReport(facts=facts)
 
     def _members(self, series: int) -> list[tuple[int, ...]]:
         """Of so many series, those of each model."""

@@ -14,15 +14,17 @@ from daycast.errors import SourceError
 def rows(file: Path, read: Read) -> pd.DataFrame:
     """The raw rows as the file has them: its order, text as text, whole numbers as integers, nothing dropped.
 
-    Timestamps and series names of CSV files stay text. Row ``i`` of a CSV file is its line ``i + 2`` (a blank line is
-    a row without values), unless quoted fields span lines.
+    Timestamps and series names of CSV files stay text; a named pandas index of a Parquet file comes as columns. Row
+    ``i`` of a CSV file is its line ``i + 2`` (a blank line is a row without values), unless quoted fields span lines.
 
     Raises:
         SourceError: the file is not what ``read.format`` says, or damaged.
     """
     try:
         if read.format == "parquet":
-            return pd.read_parquet(file)
+            frame = pd.read_parquet(file)
+            # What pandas wrote as an index: columns where it has names, else a numbering that means nothing.
+            return frame.reset_index(drop=list(frame.index.names) == [None])
         frame = pd.read_csv(
             file,
             dtype={name: str for name in (read.time, read.id) if name is not None},
