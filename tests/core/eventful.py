@@ -9,7 +9,7 @@ from daycast.core.forecast import Origin
 from daycast.core.frame import FrameSpec, Future, Panel
 from daycast.core.signals import Recipe
 
-RECIPE = Recipe(("day_of_week",), 3, "median", 2, 56, (3, 7), (7,), None)
+RECIPE = Recipe(("day_of_week",), 3, "median", None, 2, 2, 56, (3, 7), (7,), None)
 RULES = [events.Rule("fair", (0, 1), date="02-10"), events.Rule("fair", (0, 1), date="05-20")]
 LEVELS = events.levels(RULES)
 STEPS, AHEAD = 200, 14

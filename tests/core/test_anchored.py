@@ -1,5 +1,7 @@
 """Windows and contexts of deviations, against one window at a time from the definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,14 +33,20 @@ def told(series, day):
     return [*held(values)[:-2], *values[-2:]]
 
 
-def rows(layout, series, days, observed):
-    """``(days, features)`` of one group, a day and a channel at a time."""
+def newest(series, row, day):
+    """What the newest of a day's class tell, as known at a row, as a network sees it."""
+    return held(ALONE.newer(np.asarray([row]), np.asarray([day]))[series, 0]) if row >= 0 else [0.0]
+
+
+def rows(layout, series, days, cutoff=None):
+    """``(days, features)`` of one group, a day and a channel at a time; those after a cutoff, or observed ones."""
     members = [0, 1] if layout == "joint" else [series]
-    out = []
+    out, observed = [], cutoff is None
     for day in days:
         seen = np.asarray([held(ALONE.observed[n, day]) for n in members]).T.ravel() if observed else []
         ahead = np.asarray([told(n, day) for n in members]).T.ravel()
-        out.append([*seen, *ahead, *KNOWN[day, COLUMNS]])
+        newer = np.asarray([newest(n, day - 1 if observed else cutoff, day) for n in members]).T.ravel()
+        out.append([*seen, *ahead, *newer, *KNOWN[day, COLUMNS]])
     return out
 
 
@@ -62,8 +70,8 @@ def test_batches_equal_windows_cut_out_one_at_a_time(layout):
                 continue
             expected += 1
             past, ahead, _, goal = found[group, start]
-            np.testing.assert_allclose(past, rows(layout, group, range(start, cutoff + 1), True), rtol=1e-5, atol=1e-5)
-            np.testing.assert_allclose(ahead, rows(layout, group, days, False), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(past, rows(layout, group, range(start, cutoff + 1)), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(ahead, rows(layout, group, days, cutoff), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(goal, target, rtol=1e-4, atol=1e-4)
     assert len(found) == expected > 50
 
@@ -85,6 +93,25 @@ def test_a_context_is_the_window_that_training_would_make(layout):
             level = seen.level[i, :, :HORIZON] + target[0].T * SPREAD if layout == "joint" else None
             if level is not None:  # what the target and the level make together is the truth
                 np.testing.assert_allclose(level, Y[:, cutoff + 1 : cutoff + 1 + HORIZON], atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_the_newest_tell_can_be_left_out(layout):
+    def batch(recipe):
+        of = signals(WHOLE, None, Y, recipe, AHEAD)
+        return windows_of(view(layout).arrays(WHOLE, of, Y), LOOKBACK, HORIZON).batch(np.arange(9))
+
+    told, plain = batch(RECIPE), batch(replace(RECIPE, newest=None))
+    known, targets = len(COLUMNS), told.target.shape[2]
+    for with_them, without in zip(told[:2], plain[:2], strict=True):
+        at = with_them.shape[2] - known - targets
+        np.testing.assert_array_equal(np.delete(with_them, range(at, at + targets), axis=2), without)
+    np.testing.assert_array_equal(told.target, plain.target)
+    seen = view(layout).context(
+        [origin(150)], signals(WHOLE, future(), Y, replace(RECIPE, newest=None), AHEAD), LOOKBACK
+    )
+    assert seen.past.shape[2:] == plain.past.shape[2:]
+    assert seen.future.shape[2:] == plain.future.shape[2:]
 
 
 def test_a_series_without_a_value_yet_is_not_seen():

@@ -18,7 +18,7 @@ from tests.core.builders import daily_spec, long_frame
 
 STEPS, AHEAD, START, END = 120, 20, 60, 90  # rows of the panel and beyond; the regime's first row, and the one after it
 LEVELS = ("none", "strike")
-RECIPE = Recipe(("day_of_week",), 3, "median", 1, 56, (3,), (), None)
+RECIPE = Recipe(("day_of_week",), 3, "median", None, None, 1, 56, (3,), (), None)
 
 
 def made(start=START, end=END, levels=LEVELS) -> Table:
@@ -128,7 +128,7 @@ def test_a_panel_and_a_future_can_be_cut_to_some_features():
 def test_classes_of_days_are_not_told_by_what_is_not_known_ahead():
     by = ("day_of_week", REGIME)
     with pytest.raises(ModelError, match=r"known ahead, of \['day_of_week'\]\nfound: +\['regime'\]"):
-        signals(PANEL, None, PANEL.y, Recipe(by, 3, "median", 1, 56, (3,), (), None), 7)
+        signals(PANEL, None, PANEL.y, Recipe(by, 3, "median", None, None, 1, 56, (3,), (), None), 7)
     with pytest.raises(ModelError, match="known no sooner than their days"):
         lows.known(PANEL, None, lows.Rule(0.2, by, 3, "median"))
 

@@ -24,11 +24,11 @@ def codes(by=("weekday", "type")):
     return profile.classes(COLUMNS.get, by, STEPS)
 
 
-def slow_level(z, cutoff, day, window, statistic):
+def slow_level(z, cutoff, day, window, statistic, least=None):
     """The level of ``day``'s class at ``cutoff``, from the sentences of the module."""
     keys = [lambda d: (WEEKDAY[d], TYPE[d]), lambda d: TYPE[d], lambda _: 0]
     for width, key in enumerate(keys):
-        enough = 1 if width == 2 else (window + 1) // 2
+        enough = 1 if width == 2 else least or (window + 1) // 2
         alike = [d for d in range(cutoff + 1) if EVENT[d] == 0 and key(d) == key(day)]
         for end in range(len(alike), 0, -1):
             last = [z[d] for d in alike[max(0, end - window) : end] if np.isfinite(z[d])]
@@ -50,15 +50,15 @@ def test_classes_of_a_column_that_is_not_known_are_refused():
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean"])
-@pytest.mark.parametrize("window", [1, 4])
-def test_levels_are_those_of_the_sentences(window, statistic):
+@pytest.mark.parametrize(("window", "enough"), [(1, None), (4, None), (4, 1), (4, 3)])
+def test_levels_are_those_of_the_sentences(window, enough, statistic):
     of = codes()
-    known = profile.levels(Z, EVENT == 0, of, window, statistic)
+    known = profile.levels(Z, EVENT == 0, of, window, statistic, enough)
     rows, days = np.meshgrid(np.arange(0, STEPS, 7), np.arange(3, STEPS, 11), indexing="ij")
     rows, days = rows.ravel(), days.ravel()
     found = known.at(rows, of[:, days])
     for n in range(2):
-        expected = [slow_level(Z[n], r, d, window, statistic) for r, d in zip(rows, days, strict=True)]
+        expected = [slow_level(Z[n], r, d, window, statistic, enough) for r, d in zip(rows, days, strict=True)]
         np.testing.assert_allclose(found[n], expected, rtol=1e-12)
 
 

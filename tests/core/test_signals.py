@@ -50,6 +50,18 @@ def test_a_missing_analog_is_left_out():
     np.testing.assert_array_equal(ahead(of, "analog")[0, day], ahead(of, "analog2")[0, day])
 
 
+def test_the_newest_of_a_class_are_told_as_known_at_the_cutoff():
+    of = made()
+    normal = LABELS == "none"
+    for row, day in ((150, 151), (150, 160), (98, 99), (1, 8)):
+        alike = [d for d in range(row + 1) if d % 7 == day % 7 and normal[d]][-2:]
+        level = of.base(np.asarray([row]), np.asarray([day]))[:, 0]
+        found = of.newer(np.asarray([row]), np.asarray([day]))
+        assert found.shape == (2, 1, 1)
+        np.testing.assert_allclose(found[:, 0, 0], np.nanmedian(Y[:, alike], axis=1) - level)
+    assert made(replace(RECIPE, newest=None)).newer(np.arange(4), np.arange(4)).shape == (2, 4, 0)
+
+
 def test_the_days_of_an_event_have_those_of_its_last_one():
     of = made()
     first, second = np.flatnonzero(LABELS == "fair")

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from daycast.core import stepwise
-from daycast.core.windows import Anchors, Arrays, windows_of
+from daycast.core.anchors import Anchors
+from daycast.core.windows import Arrays, windows_of
 
 STEPS, LOOKBACK, HORIZON = 40, 6, 3
 

@@ -56,6 +56,12 @@ def test_signals_told_ahead_are_those_of_the_target_and_observed_ones_those_of_t
         np.testing.assert_array_equal(feature(f"other1_{name}"), SIGNALS.observed[1, ORIGIN, k])
 
 
+def test_the_newest_of_the_targets_class_are_told_as_known_at_the_origin():
+    newer = SIGNALS.newer(ORIGIN, ORIGIN + STEP)[:, :, 0]
+    np.testing.assert_array_equal(feature("newest"), newer[0])
+    np.testing.assert_array_equal(feature("other1_newest"), newer[1])
+
+
 def test_lags_are_the_innovations_before_the_origin_and_missing_before_the_history():
     innovation = SIGNALS.observed[0, :, 0]
     np.testing.assert_array_equal(feature("innovation_lag2"), [innovation[STEPS - 3], innovation[118], np.nan])

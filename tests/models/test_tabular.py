@@ -18,6 +18,8 @@ PROFILE = {
     "by": ("day",),
     "window": 4,
     "statistic": "median",
+    "enough": None,
+    "newest": 2,
     "analogs": 1,
     "year": 84,
     "means": (3, 7),

@@ -24,6 +24,15 @@ class Profile(Section):
     by: tuple[str, ...] = Field(description="known categorical columns whose combinations are the classes of days")
     window: int = Field(ge=1, description="last normal timestamps of a class, those without an event, that make it")
     statistic: Literal["median", "mean"] = Field(description="of these timestamps")
+    enough: int | None = Field(
+        ge=1,
+        description="observed ones among these that it takes; with fewer, a wider class' level stands in; null: half",
+    )
+    newest: int | None = Field(
+        ge=1,
+        description="newest normal timestamps of the target's class; the model is told how far they stand from its "
+        "level, as known at the cutoff: a change that the profile follows late; null: not told",
+    )
     analogs: int = Field(
         ge=0, le=20, description="earlier years looked up for each timestamp: the same day of an event, or of the year"
     )

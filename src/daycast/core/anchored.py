@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daycast.core import held
+from daycast.core.anchors import Anchors, Newest
 from daycast.core.channels import Columns, Layout
 from daycast.core.context import Context
 from daycast.core.forecast import Origin
 from daycast.core.frame import Float, Panel
 from daycast.core.signals import Signals
-from daycast.core.windows import Anchors, Arrays
+from daycast.core.windows import Arrays
 
 
 def spread(signals: Signals) -> float:
@@ -57,6 +58,16 @@ class View:
         told = signals.ahead[:, rows]
         return self._grouped(np.concatenate([self._held(told[:, :, :-2]), told[:, :, -2:]], axis=2))
 
+    def _newest(self, signals: Signals, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
+        """``Signals.newer`` of the targets, ``(G, R, K)``, or ``(G, R, 0)`` where it is not told; 0 where unknown."""
+        return self._grouped(self._held(signals.newer(rows, days)))
+
+    def _before(self, signals: Signals, days: NDArray[np.integer]) -> Float:
+        """The same of past ``days (R,)``, as known the timestamp before each; 0 at the first of all."""
+        found = self._newest(signals, np.maximum(days - 1, 0), days)
+        found[:, days == 0] = 0.0
+        return found
+
     def _held(self, values: Float) -> Float:
         return np.clip(np.nan_to_num(values / self.spread, nan=0.0), -self.clip, self.clip)
 
@@ -77,19 +88,28 @@ class View:
         steps = z.shape[1]
         everything = slice(0, steps)
         _, first, classes = np.unique(signals.classes[0], return_index=True, return_inverse=True)
-        base = signals.levels.grid(signals.classes[:, first]) / self.spread  # (N, T, M)
+        base = signals.levels.grid(signals.classes[:, first])  # (N, T, M)
         goal = (z - signals.ahead[:, :steps, 0]) / self.spread
-        together = self.layout == "joint"
+        together, codes = self.layout == "joint", classes.astype(np.int32)
+
+        def by_class(values: Float) -> Float:
+            """``(N, T, M)`` as ``(G, T, M, K)``."""
+            return values.transpose(1, 2, 0)[None] if together else values[..., None]
+
         anchors = Anchors(
             _single(self.ahead(signals, everything)),
             _single(goal.T[None] if together else goal[:, :, None]),
-            _single(base.transpose(1, 2, 0)[None] if together else base[..., None]),
-            classes.astype(np.int32),
+            _single(by_class(base / self.spread)),
+            codes,
         )
+        newest = None
+        if signals.newest is not None:
+            grid = by_class(self._held(signals.newest.grid(signals.classes[:, first]) - base))
+            newest = Newest(_single(self._before(signals, np.arange(steps))), _single(grid), codes)
         static = np.zeros((1, 0)) if together else history.static
         inputs, known = self.observed(signals, everything), history.known[:, self.columns]
         targets, late = len(z) if together else 1, held.among(history, self.columns)
-        return Arrays(_single(inputs), _single(known), _single(static), targets, anchors, late)
+        return Arrays(_single(inputs), _single(known), _single(static), targets, anchors, late, newest)
 
     def context(self, origins: Sequence[Origin], signals: Signals, lookback: int) -> Context:
         """What a network sees when it forecasts from origins that share one history.
@@ -105,9 +125,12 @@ class View:
             end, horizon = len(origin.history.ds), len(origin.future.ds)
             before, after = slice(end - lookback, end), slice(end, end + horizon)
             observed, known = self.observed(signals, before), origin.history.known[before, self.columns]
-            pasts.append(_beside(observed, self.ahead(signals, before), known))
-            futures.append(_beside(self.ahead(signals, after), origin.future.known[:, self.columns]))
-            base = signals.base(np.full(horizon, end - 1), np.arange(end, end + horizon))
+            rows, days = np.full(horizon, end - 1), np.arange(end, end + horizon)
+            told = self._before(signals, np.arange(end - lookback, end))
+            pasts.append(_beside(observed, self.ahead(signals, before), told, known))
+            told = self._newest(signals, rows, days)
+            futures.append(_beside(self.ahead(signals, after), told, origin.future.known[:, self.columns]))
+            base = signals.base(rows, days)
             levels.append(base + signals.ahead[:, after, 0])
         level = np.stack(levels)
         static = np.zeros((1, 0)) if self.layout == "joint" else origins[0].history.static

@@ -78,26 +78,34 @@ class Levels:
         return out
 
 
-def levels(z: Float, normal: NDArray[np.bool_], of: Codes, window: int, statistic: Literal["median", "mean"]) -> Levels:
+def levels(
+    z: Float,
+    normal: NDArray[np.bool_],
+    of: Codes,
+    window: int,
+    statistic: Literal["median", "mean"],
+    enough: int | None = None,
+) -> Levels:
     """The levels of ``z (N, T)``, NaN where missing.
 
-    A class' own level needs half a window of observed values among its last ``window`` normal timestamps, the widest
-    class a single one; where there are fewer, the last level that had enough is carried on.
+    A class' own level needs ``enough`` observed values among its last ``window`` normal timestamps, the widest class a
+    single one; where there are fewer, the last level that had enough is carried on.
 
     Args:
         normal: which timestamps count, ``(T,)``.
         of: the class of each timestamp in each width, ``(D, T)``.
+        enough: ``None`` for half a window.
     """
     n, steps = z.shape
     rolled = np.full((len(of), n, steps), np.nan)
     latest = []
     for width, codes in enumerate(of):
-        enough = 1 if width == len(of) - 1 else (window + 1) // 2
+        least = 1 if width == len(of) - 1 else enough or (window + 1) // 2
         last = np.full((steps, int(codes.max()) + 1), -1, dtype=np.int32)
         for code in np.unique(codes):
             rows = np.flatnonzero((codes == code) & normal)
             if len(rows):
-                moving = pd.DataFrame(z[:, rows].T).rolling(window, min_periods=enough)
+                moving = pd.DataFrame(z[:, rows].T).rolling(window, min_periods=least)
                 rolled[width][:, rows] = getattr(moving, statistic)().ffill().to_numpy().T
                 last[rows, code] = rows
         latest.append(np.maximum.accumulate(last, axis=0))

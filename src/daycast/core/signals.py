@@ -25,7 +25,8 @@ class Recipe:
     """How signals are made; see ``config.Profile``.
 
     Attributes:
-        by, window, statistic: of the profile.
+        by, window, statistic, enough: of the profile, see ``profile.levels``.
+        newest: window, as of the profile, of the newest timestamps of a class, or ``None``: they are not told.
         analogs: how many earlier years are looked up.
         year: steps in a year that keep the weekday.
         means: lengths, steps, of the means of innovations.
@@ -36,6 +37,8 @@ class Recipe:
     by: tuple[str, ...]
     window: int
     statistic: Literal["median", "mean"]
+    enough: int | None
+    newest: int | None
     analogs: int
     year: int
     means: tuple[int, ...]
@@ -60,6 +63,7 @@ class Signals:
 
     Attributes:
         levels: the profile.
+        newest: the same of the newest timestamps of each class alone; ``None``: they are not told.
         classes: of each timestamp of history and future, ``(D, S)``.
         event: code of the event's day at each, ``(S,)``; 0 is none.
         observed: ``(N, T, C)``. ``innovation``: the deviation minus its analog; ``deviation``: from the profile as
@@ -71,6 +75,7 @@ class Signals:
     """
 
     levels: Levels
+    newest: Levels | None
     classes: Codes
     event: Codes
     observed: Float
@@ -79,6 +84,18 @@ class Signals:
     def base(self, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
         """The profile ``(N, R)`` of the timestamps ``days (R,)`` as known at ``rows (R,)``; NaN where unknown."""
         return self.levels.at(rows, self.classes[:, days])
+
+    def newer(self, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
+        """How far the newest of the classes of ``days (R,)`` stand from their profile, as known at ``rows (R,)``.
+
+        The profile needs half a window to follow a change; this tells of it sooner, of each class by its own.
+
+        Returns:
+            ``(N, R, 1)``, NaN where unknown; ``(N, R, 0)`` where it is not told.
+        """
+        if self.newest is None:
+            return np.zeros((len(self.observed), len(rows), 0))
+        return (self.newest.at(rows, self.classes[:, days]) - self.base(rows, days))[..., None]
 
 
 def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, horizon: int) -> Signals:
@@ -106,9 +123,9 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         of = np.concatenate([of, profile.classes(future.levels, recipe.by, ahead)], axis=1)
         event = np.concatenate([event, _events(future)])
     open_ = _open(history.y, recipe.closed)
-    known = profile.levels(
-        np.where(open_, z, np.nan), event[:steps] == 0, of[:, :steps], recipe.window, recipe.statistic
-    )
+    usual = (np.where(open_, z, np.nan), event[:steps] == 0, of[:, :steps])
+    known = profile.levels(*usual, recipe.window, recipe.statistic, recipe.enough)
+    newest = None if recipe.newest is None else profile.levels(*usual, recipe.newest, recipe.statistic)
     deviation = profile.deviations(z, of[:, :steps], known)
     rows = profile.analogs(event, of[0], recipe.analogs, recipe.year, horizon)
     told = np.where(open_, deviation, np.nan)[:, np.clip(rows, 0, steps - 1)]
@@ -126,6 +143,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         observed.append(level - before)
     return Signals(
         known,
+        newest,
         of,
         event,
         np.stack(observed, axis=2),

@@ -89,6 +89,8 @@ class Source:
             own = f"other{k}_" if k else ""
             for name, ahead in zip(self.recipe.ahead, of.ahead[owner, target].T, strict=True):
                 yield f"{own}{name}", ahead
+            for newer in of.newer(origin, target)[owner].T:  # none, or one
+                yield f"{own}newest", newer
             for name, observed in zip(self.recipe.observed, of.observed[owner, origin].T, strict=True):
                 yield f"{own}{name}", observed
             innovation = of.observed[owner, :, self.recipe.observed.index("innovation")]

@@ -21,17 +21,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from daycast.core import held
+from daycast.core.anchors import Anchors, Newest, Single
 from daycast.core.channels import Columns, Layout, as_series, channels, scaled
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Fitted
 from daycast.errors import HistoryError
 
-Single = NDArray[np.float32]
-
 __all__ = [
     "Arrays",
     "Batch",
     "Layout",
+    "Single",
     "Windows",
     "arrays",
     "as_series",
@@ -49,30 +49,9 @@ class Batch(NamedTuple):
     target: Single
 
 
-class Anchors(NamedTuple):
-    """What targets are measured from, where a model learns deviations from a profile (``core.anchored``).
-
-    Attributes:
-        ahead: signals told ahead of each timestamp, float32 ``(G, T, A)``.
-        goal: the targets, float32 ``(G, T, K)``; NaN where missing.
-        base: the level of each class of timestamp as known at each timestamp, float32 ``(G, T, M, K)``; NaN if unknown.
-        classes: the class of each timestamp, int32 ``(T,)``.
-    """
-
-    ahead: Single
-    goal: Single | Float
-    base: Single | Float
-    classes: NDArray[np.int32]
-
-    def targets(self, group: NDArray[np.intp], cutoff: NDArray[np.intp], horizon: int) -> Single:
-        """``(B, H, K)``: the goals of the H timestamps after each cutoff, less their levels as known at it."""
-        days = cutoff[:, None] + np.arange(1, horizon + 1)
-        base = self.base[group[:, None], cutoff[:, None], self.classes[days]]
-        return np.asarray(self.goal[group[:, None], days] - base, dtype=np.float32)
-
-
 class Arrays(NamedTuple):
-    """``inputs (G, T, C)``, ``known (T, F)``, ``static (G, S)``, float32; K; anchors; which of F are ``core.held``."""
+    """``inputs (G, T, C)``, ``known (T, F)``, ``static (G, S)``, float32; K; anchors; which of F are ``core.held``;
+    what the newest of each class tell."""
 
     inputs: Single
     known: Single
@@ -80,6 +59,7 @@ class Arrays(NamedTuple):
     targets: int
     anchors: Anchors | None = None
     held: tuple[int, ...] = ()
+    newest: Newest | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +73,7 @@ class Windows:
         targets: K.
         anchors: what targets are measured from; ``None``: from nothing, they are channels of ``inputs``.
         held: which of F are held: in a window's future they go on as at its first step.
+        newest: told beside the signals ahead, as known at the window's cutoff; ``None``: not told.
         starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
         lookback, horizon: L and H, steps.
     """
@@ -103,6 +84,7 @@ class Windows:
     targets: int
     anchors: Anchors | None
     held: tuple[int, ...]
+    newest: Newest | None
     starts: NDArray[np.int32]
     lookback: int
     horizon: int
@@ -122,11 +104,14 @@ class Windows:
         if self.anchors is None:
             past, future, target = [self.inputs], [], _views(self.z, self.horizon)[group, after]
         else:
-            past, future = [self.inputs, self.anchors.ahead], [self.anchors.ahead]
-            target = self.anchors.targets(group, after - 1, self.horizon)
+            future = [self.anchors.ahead] if self.newest is None else [self.anchors.ahead, self.newest.before]
+            past, target = [self.inputs, *future], self.anchors.targets(group, after - 1, self.horizon)
         ahead = self._gathered(future, group, after, self.horizon)
+        known = ahead.shape[2] - self.known.shape[1]
         for feature in self.held:  # no forecast knows more of it than at the first step
-            ahead[:, :, feature - self.known.shape[1]] = self.known[after, feature][:, None]
+            ahead[:, :, known + feature] = self.known[after, feature][:, None]
+        if self.newest is not None:  # nor of the classes than at the cutoff
+            ahead[:, :, known - self.targets : known] = self.newest.ahead(group, after - 1, self.horizon)
         seen = self._gathered(past, group, start, self.lookback)
         return Batch(seen, ahead, np.asarray(self.static[group]), target)
 
@@ -203,7 +188,7 @@ def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
         if of.anchors is None:
             target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
         else:
-            missing = _unanchored(of.anchors, horizon)[:, lookback - 1 : steps - horizon]
+            missing = of.anchors.missing(horizon)[:, lookback - 1 : steps - horizon]
             target_gaps = _gaps(_whole(of.known)[None], horizon)[:, lookback:] + missing
         found = np.argwhere((past_gaps == 0) & (target_gaps == 0)).astype(np.int32)
     if not len(found):
@@ -223,17 +208,6 @@ def windows(panel: Panel, z: Float, lookback: int, horizon: int, layout: Layout,
 def windows_of(of: Arrays, lookback: int, horizon: int) -> Windows:
     """All windows over arrays. Raises ``HistoryError`` if there is none."""
     return Windows(*of, starts(of, lookback, horizon), lookback, horizon)
-
-
-def _unanchored(anchors: Anchors, horizon: int) -> NDArray[np.bool_]:
-    """At which cutoffs one of the H targets, or its level, is missing, ``(G, T)``; the last H are not told."""
-    groups, steps = anchors.goal.shape[:2]
-    out = np.zeros((groups, steps), dtype=np.bool_)
-    for step in range(1, horizon + 1):
-        days = np.arange(step, steps)
-        base = anchors.base[:, days - step, anchors.classes[days]]
-        out[:, : steps - step] |= ~_whole(anchors.goal[:, days] - base)
-    return out
 
 
 def _whole(values: Single | Float) -> NDArray[np.bool_]:

@@ -215,6 +215,7 @@ class NeuralForecaster:
 def _sizes(windows: Windows, *, numbered: bool) -> Sizes:
     known, inputs = windows.known.shape[1], windows.inputs.shape[2]
     ahead = 0 if windows.anchors is None else windows.anchors.ahead.shape[2]
+    ahead += 0 if windows.newest is None else windows.newest.before.shape[2]
     series = len(windows.inputs) if numbered else 0
     return Sizes(inputs, known + ahead, windows.static.shape[1], windows.targets, windows.horizon, series)
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from daycast.config import Config, Recurrent
 from daycast.core import split
-from daycast.core.windows import Anchors, Arrays
+from daycast.core.anchors import Anchors, Newest
+from daycast.core.windows import Arrays
 from daycast.models.recipe import Recipe, Transforms
 from daycast.settings import Settings
 from daycast.steps import keys
@@ -49,8 +50,9 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
         made = fitted.arrays(recipe, history)
         for part in MAPPED:
             np.save(into / f"{part}.npy", getattr(made, part))
-        for part, array in () if made.anchors is None else made.anchors._asdict().items():
-            np.save(into / f"{part}.npy", array)
+        for told in (made.anchors, made.newest):
+            for part, array in () if told is None else told._asdict().items():
+                np.save(into / f"{part}.npy", array)
         (into / STATE).write_text(json.dumps({"targets": made.targets, "held": made.held, **fitted.to_json()}))
 
     def mapped(*parts: str) -> list[NDArray[Any]]:
@@ -58,8 +60,10 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
 
     kept(folder, make)
     anchors = None if model.profile is None else Anchors(*mapped(*Anchors._fields))
+    told = model.profile is not None and model.profile.newest is not None
+    newest = Newest(*mapped(*Newest._fields)) if told else None
     state = json.loads((folder / STATE).read_text())
-    return Arrays(*mapped(*MAPPED), state["targets"], anchors, tuple(state["held"]))
+    return Arrays(*mapped(*MAPPED), state["targets"], anchors, tuple(state["held"]), newest)
 
 
 def state_file(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Path:
