@@ -22,7 +22,8 @@ NO_LAYERS = ["model.gru.layers=0", f"model.gru.front={DILATED}"]
 BOTH = "model.gru.bidirectional=true"
 SEQ2SEQ = "model.gru.output=seq2seq"
 PROFILE = (
-    "model.gru.profile={by:[day_type],window:4,statistic:median,enough:null,newest:null,analogs:1,year:364,means:[7],growth:[],closed:null}"
+    "model.gru.profile={by:[day_type],window:4,statistic:median,enough:null,newest:null,"
+    "analogs:1,year:364,means:[7],growth:[],closed:null}"
 )
 
 
