@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from tests.models import synthetic
 
 from daycast import config, models
@@ -205,3 +207,20 @@ def test_a_learner_over_its_time_budget_answers_with_what_it_has(family, tmp_pat
         one.fit(made.panel)
         np.testing.assert_array_equal(found, one.predict(asked))
         assert not np.allclose(found[0], profile)
+
+
+@pytest.mark.parametrize("name", ["lightgbm_panel", "gru_profile_panel"])
+def test_a_series_of_a_fortnight_has_its_week_by_the_shipped_models_of_panels(name, root):
+    shipped = yaml.safe_load((root / "conf/model" / f"{name}.yaml").read_text())[name] | {"search": {}}
+    shipped["profile"] |= {"by": ["day"], "year": 84}
+    shipped |= {"rounds": 30, "bags": 1} if name == "lightgbm_panel" else {}
+    kind = config.LightGbm if name == "lightgbm_panel" else config.Recurrent
+    forecaster = models.build(kind.model_validate_json(json.dumps(shipped)), synthetic.context(7))
+    made = synthetic.table(synthetic.weekly(4, 400, noise=1.0) + 40 * (np.arange(400) % 7 > 4))
+    forecaster.fit(made.panel)
+    days = made.panel.y.shape[1]
+    born = np.where(np.arange(days) < days - 14, np.nan, made.panel.y[-1])
+    more = replace(made, panel=synthetic.grown(made.panel, born, "new"))
+    old, new = forecaster.predict([synthetic.origin(more)])[0][[-2, -1]]
+    assert np.ptp(old) > 40
+    assert np.abs(new - old).max() < 0.2 * np.ptp(old)
