@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 from tests.conftest import ROOT
 
+from daycast.config import compose
 from daycast.config.reproduce import FittedRow, publication
 from daycast.core import frame, reproduce, split
 from daycast.core.frame import FrameSpec, Table
 from daycast.settings import Settings
+from daycast.steps import keys
+from daycast.steps.reference import DataRef
 from daycast.steps.reproduce import line
 from daycast.steps.shipped import Shipped
 
@@ -82,6 +85,12 @@ def test_a_blend_brings_its_members_into_the_run_before_it(shipped: Shipped) -> 
     assert shipped.members["lightgbm"] == ()
     assert tuple(shipped.config("blend", "p3_14").model) == ("seasonal_naive", *members, "blend")
     assert tuple(shipped.config("seasonal_naive_364", "p1").model) == ("seasonal_naive", "seasonal_naive_364")
+
+
+def test_at_p3_two_weeks_ahead_ours_are_those_of_a_run_of_that_protocol(shipped: Shipped) -> None:
+    data = DataRef(dataset="cta", version="v", pointers={})
+    run = compose(ROOT, ["dataset=cta", "backtest=p3", "tuning=none", "model=[seasonal_naive,lightgbm]"])
+    assert keys.backtest(shipped.config("lightgbm", "p3_14"), data, "lightgbm") == keys.backtest(run, data, "lightgbm")
 
 
 @pytest.mark.parametrize(
