@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from daycast.adapters import tracking
 from daycast.cli import application
 from daycast.errors import ConfigError, DataError, DaycastError
 from daycast.settings import Settings
-from daycast.steps import ingest, progress
+from daycast.steps import blend, ingest, progress, tune
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("reproduce")]
 
@@ -35,8 +36,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     file = made.root / "conf" / "reproduce" / "published.yaml"
     told = yaml.safe_load(file.read_text())
     told.update(dataset="tiny", first="2018-01-01")
-    told["rows"]["seasonal_naive"]["start"] = "2018-01-01"
+    for name in ("seasonal_naive", "p1_last_of_type"):
+        told["rows"][name]["start"] = "2018-01-01"
     told["quick"]["max_epochs"] = 2
+    (made.root / "conf" / "model" / "blend.yaml").write_text(
+        yaml.safe_dump({"blend": {"family": "blend", "members": ["naive", "day_type_naive"]}})
+    )
     for row in told["rows"].values():
         if row.get("tuned") in ("gru", "lstm"):
             row["tuned"] = "gru" if row["title"].startswith("SimpleRNN(32) +") else "naive"
@@ -100,6 +105,7 @@ def test_every_figure_stands_beside_what_was_published(reproduced: dict[str, Any
     assert (network["published"], network["seeds"], network["by"]) == (29015, 1, "gru")
     assert network["mean"] > 0 < network["tuned"]
     assert network["spread"] is None
+    assert network["measured"] is None
     assert lines["seasonal_naive", "rail mae"]["seeds"] == 0
     assert reproduced["quick"] is True
 
@@ -159,3 +165,32 @@ def test_people_get_a_table_with_what_differs(ask: Ask) -> None:
     assert "25,519" in done.stdout
     assert "stopped on the MAE at every step" in done.stdout
     assert "whose figures mean nothing" in done.stdout
+    assert "Measured before" not in done.stdout
+
+
+@pytest.mark.usefixtures("reproduced")
+def test_a_blends_members_are_chosen_and_fitted_before_it_and_none_is_chosen_again(
+    ask: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--quick", "--quiet", "--rows", "p1_blend,p1_last_of_type", *SMALL)
+    done = ask(*words, "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    naive, blended = found["lines"]
+    assert (naive["row"], naive["measured"], naive["by"]) == ("p1_last_of_type", 30001, "")
+    assert naive["off"] == pytest.approx(naive["mean"] / 30001 - 1)
+    assert (blended["measured"], blended["by"], blended["mean"], blended["off"]) == (18377, "blend", None, None)
+    assert blended["tuned"] > 0
+    where = tracking.Tracking(settings.tracking_uri, settings.embedded_artifacts)
+    assert tracking.find(where, found["run_id"]).metrics["p1_blend.rail_mae_1.measured"] == 18377
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("chosen again")
+
+    shutil.rmtree(settings.state / "cache" / "backtest")
+    monkeypatch.setattr(tune, "tune", refuse)
+    monkeypatch.setattr(blend, "weigh", refuse)
+    again = ask(*words)
+    assert again.exit_code == 0
+    assert "Measured before: for this project" in again.stdout
+    assert "18,377" in again.stdout

@@ -24,12 +24,16 @@ class Window(Section):
 
 
 class Figure(Section):
-    """One number of a row, and what was published for it."""
+    """One number of a row, what was published for it, and what was measured before."""
 
     series: str = Field(description="series that is scored")
     step: int | None = Field(ge=1, description="horizon step that is scored; null for the mean over all steps")
     metric: Literal["mae", "mape", "rmse"] = Field(description="mape is a fraction")
     published: float | None = Field(description="as published, units of y or a fraction; null if nothing was")
+    measured: float | None = Field(
+        description="measured for this project before, with other code (docs/reproduction.md), units as of published; "
+        "null if it was not"
+    )
 
 
 class Stacked(Section):
@@ -164,19 +168,34 @@ class Publication(Section):
     last: date = Field(description="last day that networks are trained on")
     seeds: int = Field(ge=1, le=50, description="trainings of each network")
     windows: dict[str, Window] = Field(min_length=1, description="name -> window")
+    backtests: dict[str, str] = Field(
+        description="window -> protocol of conf/backtest/ by which the pipeline's own models are chosen and fitted "
+        "for it; its targets and horizon are the window's"
+    )
     quick: Quick = Field(description="a check of the machinery in a minute")
     rows: dict[str, Row] = Field(min_length=1, description="name -> row, in the order of the table")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Publication:
+        rows = {name: row for name, row in self.rows.items() if not isinstance(row, ControlRow)}
         faults = [
             f"rows.{name}.window: expected one of {sorted(self.windows)}, found {row.window}"
-            for name, row in self.rows.items()
-            if not isinstance(row, ControlRow) and row.window not in self.windows
+            for name, row in rows.items()
+            if row.window not in self.windows
+        ]
+        faults += [
+            f"rows.{name}.fit_cutoff: expected a day before the first target {self.windows[row.window].first}, "
+            f"found {row.fit_cutoff}"
+            for name, row in rows.items()
+            if isinstance(row, FittedRow)
+            and row.window in self.windows
+            and row.fit_cutoff >= self.windows[row.window].first
         ]
         faults += [
             f"quick.rows: expected names of rows, found {name}" for name in self.quick.rows if name not in self.rows
         ]
+        if set(self.backtests) != set(self.windows):
+            faults.append(f"backtests: expected one of each window, found {sorted(self.backtests)}")
         if faults:
             raise ValueError("\n".join(faults))
         return self

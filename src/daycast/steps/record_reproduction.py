@@ -61,18 +61,20 @@ def record(settings: Settings, asked: Request, found: Reproduction) -> Recorded:
 
 
 def _metrics(lines: pd.DataFrame) -> dict[str, float]:
-    """``published``, ``ours`` and ``tuned`` of each figure, under names that MLflow takes."""
+    """``published``, ``measured``, ``ours`` and ``tuned`` of each figure, under names that MLflow takes."""
     values = {}
     for line in lines.to_dict("records"):
         figure = re.sub(r"\W+", "_", str(line["figure"]))
-        for name, column in (("published", "published"), ("ours", "mean"), ("tuned", "tuned")):
+        for column in ("published", "measured", "mean", "tuned"):
             if line[column] == line[column]:
+                name = {"mean": "ours"}.get(column, column)
                 values[f"{line['row']}.{figure}.{name}"] = float(line[column])
     return values
 
 
 def _note(found: Reproduction) -> str:
-    told = ["Published figures, ours as published, and ours tuned: the table `reproduction`.", ""]
+    what = "Published figures, those measured before with other code, ours as published, and ours tuned"
+    told = [f"{what}: the table `reproduction`.", ""]
     for name, controlled in found.controls.items():
         verdict = "nothing" if controlled.passed else f"**{controlled.decision.winner}**"
         told.append(f"- {name}: {verdict} is promoted over the mean; RMSE of the noise itself {controlled.own:.2f}")

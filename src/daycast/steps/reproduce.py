@@ -10,19 +10,18 @@ from pathlib import Path
 import pandas as pd
 
 from daycast import config as configuration
-from daycast import models
 from daycast.config import Config
-from daycast.config.reproduce import ControlRow, Figure, FittedRow, NetworkRow, Publication, Window
+from daycast.config.reproduce import ControlRow, Figure, FittedRow, NetworkRow, Publication
 from daycast.core import reproduce as core
 from daycast.core.frame import Table
-from daycast.core.reproduce import Line
 from daycast.errors import ConfigError, DataError
 from daycast.settings import Settings
-from daycast.steps import backtest, fit, keys, prepare, published, split, tune, validate
+from daycast.steps import prepare, published, validate
 from daycast.steps.control import Controlled, control
 from daycast.steps.data import table
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef
+from daycast.steps.shipped import Shipped
 
 QUICK = ("tuning=none", "trainer.max_epochs=2", "trainer.patience=2")
 
@@ -47,8 +46,20 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Line(core.Line):
+    """A number of the core's line, and what was measured before.
+
+    Attributes:
+        measured: the number as measured for this project before, with other code, or NaN. Where nothing was published,
+            ``off`` is the difference from it.
+    """
+
+    measured: float
+
+
+@dataclass(frozen=True)
 class Reproduction:
-    """What came of it: ``lines`` as of ``core.reproduce.Line``, by row the control, and the data, if any was needed."""
+    """What came of it: ``lines`` with the columns of ``Line``, by row the control, and the data, if any was needed."""
 
     lines: pd.DataFrame
     controls: dict[str, Controlled]
@@ -89,6 +100,7 @@ def reproduce(settings: Settings, asked: Request) -> Reproduction:
     told = asked.told
     base = configuration.compose(settings.root, [f"dataset={told.dataset}", *asked.overrides], fitting=False)
     seeds = [base.seed + i for i in range(asked.seeds)]
+    own = Shipped(settings, told, asked.overrides)
     lines: list[Line] = []
     controls: dict[str, Controlled] = {}
     data = whole = None
@@ -102,9 +114,9 @@ def reproduce(settings: Settings, asked: Request) -> Reproduction:
             lines.append(_control_line(name, row, controls[name]))
         elif data is not None and whole is not None:
             made = _made(settings, (whole, data, base), told, name, seeds)
-            tuned = None if row.tuned is None else _tuned(settings, asked, data, row.tuned, told.windows[row.window])
+            tuned = None if row.tuned is None else own.rows(data, row.tuned, row.window)
             lines += [_line(told, name, f, made, tuned, isinstance(row, NetworkRow)) for f in row.figures]
-    return Reproduction(pd.DataFrame([asdict(line) for line in lines]), controls, data, base)
+    return Reproduction(pd.DataFrame([asdict(made) for made in lines]), controls, data, base)
 
 
 def _data(settings: Settings, dataset: str) -> DataRef:
@@ -136,33 +148,6 @@ def _made(
     return [published.rows(folder) for folder in folders]
 
 
-def _tuned(settings: Settings, asked: Request, data: DataRef, name: str, window: Window) -> pd.DataFrame:
-    """The pipeline's own forecasts at all windows of this horizon, made and kept as ``daycast run`` does."""
-    told = asked.told
-    alike = [w for w in told.windows.values() if w.horizon == window.horizon]
-    config = configuration.compose(
-        settings.root,
-        [
-            f"dataset={told.dataset}",
-            f"model=[{','.join(dict.fromkeys(('seasonal_naive', name)))}]",
-            "backtest=p1",
-            f"backtest.name=reproduce-{window.horizon}",
-            f"backtest.horizon={window.horizon}",
-            f"backtest.first_target={min(w.first for w in alike)}",
-            f"backtest.last_target={max(w.last for w in alike)}",
-            f"backtest.fit_cutoff={told.last}",
-            *asked.overrides,
-        ],
-    )
-    file = settings.cache("backtest", keys.backtest(config, data, name)) / backtest.ROWS
-    if not file.is_file():
-        models.import_libraries(config.model.values())
-        folds = split.split(settings, config, data)
-        found = tune.tune(settings, config, data, folds, name)
-        backtest.backtest(settings, config, data, folds, fit.fit(settings, config, data, folds, found), found)
-    return pd.read_parquet(file)
-
-
 def _line(
     told: Publication, name: str, of: Figure, made: Sequence[pd.DataFrame], tuned: pd.DataFrame | None, seeded: bool
 ) -> Line:
@@ -177,9 +162,27 @@ def _line(
     step = f" +{of.step}" if of.step else " mean" if window.horizon > 1 else ""
     about = (name, row.title, f"{of.series} {of.metric}{step}")
     ours = (float("nan"), "") if tuned is None else (value(tuned), str(row.tuned))
-    return core.line(about, of.published, [value(rows) for rows in made], seeded, ours)
+    return line(about, (of.published, of.measured), [value(rows) for rows in made], seeded, ours)
 
 
 def _control_line(name: str, row: ControlRow, found: Controlled) -> Line:
     mean = float(found.board.set_index("model")["rmse"]["mean"])
-    return core.line((name, row.title, "rmse"), core.NOISE_DEVIATION, found.networks, True, (mean, "mean"))
+    return line((name, row.title, "rmse"), (core.NOISE_DEVIATION, None), found.networks, True, (mean, "mean"))
+
+
+def line(
+    about: tuple[str, str, str],
+    of: tuple[float | None, float | None],
+    ours: Sequence[float],
+    seeded: bool,
+    tuned: tuple[float, str],
+) -> Line:
+    """``core.reproduce.line`` of a number that was published, or measured before, or both, or neither.
+
+    Args:
+        of: as published, and as measured before.
+    """
+    published, measured = of
+    plain = core.line(about, measured if published is None else published, ours, seeded, tuned)
+    told = {"published": float("nan") if published is None else published}
+    return Line(**asdict(plain) | told, measured=float("nan") if measured is None else measured)

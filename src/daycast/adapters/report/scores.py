@@ -79,18 +79,25 @@ def residual_autocorrelation(rows: pd.DataFrame, title: str, file: Path, lags: i
 
 
 def reproduction(lines: pd.DataFrame, title: str, file: Path) -> Path:
-    """Published, ours as published (from the lowest to the highest seed) and ours tuned, as shares of the published.
+    """Published, measured before, ours as published (from the lowest to the highest seed) and ours tuned.
 
-    Figures without a published one are shown against ours; ``lines`` are those of ``core.reproduce.Line``.
+    They are shown as shares of the published figure, or else of that measured before, or else of ours; ``lines`` are
+    those of ``core.reproduce.Line`` with ``measured``.
     """
+    shown = {
+        "published": ("published", GREY, "|"),
+        "measured": ("measured before", GREY, "D"),
+        "mean": ("ours as published", BLUE, "o"),
+        "tuned": ("ours tuned", ORANGE, "x"),
+    }
     with figure(file, title, height=1.6 + 0.3 * len(lines)) as (ax,):
-        unit = lines["published"].fillna(lines["mean"]).fillna(lines["tuned"])
+        unit = lines[list(shown)].bfill(axis=1).iloc[:, 0]
         at = np.arange(len(lines))[::-1]
-        for name, color, marker in (("published", GREY, "|"), ("mean", BLUE, "o"), ("tuned", ORANGE, "x")):
-            label = {"mean": "ours as published"}.get(name, name if name == "published" else "ours tuned")
-            ax.plot(lines[name] / unit, at, marker=marker, linestyle="none", color=color, label=label)
+        for name, (label, color, marker) in shown.items():
+            if lines[name].notna().any():
+                ax.plot(lines[name] / unit, at, marker=marker, linestyle="none", color=color, label=label)
         ax.hlines(at, lines["low"] / unit, lines["high"] / unit, color=BLUE, linewidth=2, alpha=0.5)
         ax.set_yticks(at, lines["row"] + ", " + lines["figure"], fontsize=8)
         bars_grid(ax)
-        ax.set_xlabel("error as a share of the published one, or of ours where none was published")
+        ax.set_xlabel("error as a share of the published one, else of that measured before, else of ours")
     return file
