@@ -164,3 +164,13 @@ def test_a_fault_among_several_kinds_of_model_has_its_path_too(root: Path) -> No
         compose(root, ["model=[naive,gru]", "model.gru.cell=[grue]", "model.gru.front={kind:conv,filters:4,kernel:3}"])
     told = [line.strip().split(": ")[0] for line in caught.value.found.strip().splitlines()]
     assert told == [f"model.gru.{path} (the command line)" for path in ("cell.0", "front.stride")]
+
+
+@pytest.mark.parametrize(("forced", "learned"), [(0.0, True), (0.5, False)])
+def test_a_decoder_taught_with_the_truth_learns_no_quantiles_of_forecasts(
+    root: Path, forced: float, learned: bool
+) -> None:
+    told = ["model=[naive,seq2seq]", "model.seq2seq.loss=gaussian", f"model.seq2seq.teacher_forcing={forced}"]
+    model = compose(root, told).model["seq2seq"]
+    assert isinstance(model, Recurrent)
+    assert model.distributional(14) == learned

@@ -178,12 +178,14 @@ class Recurrent(Searchable):
     def distributional(self, horizon: int) -> bool:
         """Whether it learns quantiles that hold in raw units at each of ``horizon`` steps.
 
-        Not where it is iterated to get there, as what it then sees are forecasts; nor through a difference at a lag
-        below the horizon, as the quantiles of sums are not the sums of quantiles.
+        Not where it is iterated to get there, or a decoder was taught with the truth, as what it then sees are its own
+        forecasts; nor through a difference at a lag below the horizon, as the quantiles of sums are not the sums of
+        quantiles.
         """
         lags = [lag for step in self.transforms if isinstance(step, Difference) for lag in step.lags]
         learns = self.loss in ("pinball", "gaussian", "student_t")
-        return learns and min([self.steps(horizon), *lags]) >= horizon
+        taught = self.output == "seq2seq" and self.teacher_forcing > 0
+        return learns and not taught and min([self.steps(horizon), *lags]) >= horizon
 
     def steps(self, horizon: int) -> int:
         """Steps ahead that one forecast gives where the backtest's horizon is ``horizon``."""
