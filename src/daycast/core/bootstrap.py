@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -63,10 +64,11 @@ def block_length(values: Float, least: int) -> int:
     return math.ceil(min(max(length, least, 1.0), len(values) / 2))
 
 
+@lru_cache(maxsize=4)  # the models of a run have the same origins
 def draws(origins: int, block: int) -> Float:
     """How often each of ``DRAWS`` stationary bootstrap samples (``arch``'s) has each origin, ``(DRAWS, O)``.
 
-    The same numbers give the same samples, so two models can be scored on the same ones.
+    The same numbers give the same samples, so two models can be scored on the same ones. Not to be written to.
 
     Args:
         origins: how many there are, two at least.
@@ -75,7 +77,9 @@ def draws(origins: int, block: int) -> Float:
     from arch.bootstrap import StationaryBootstrap
 
     drawn = StationaryBootstrap(block, np.arange(origins), seed=SEED).bootstrap(DRAWS)
-    return np.stack([np.bincount(at, minlength=origins) for (at,), _ in drawn]).astype(np.float64)
+    times = np.stack([np.bincount(at, minlength=origins) for (at,), _ in drawn]).astype(np.float64)
+    times.flags.writeable = False
+    return times
 
 
 def mean_of_series(total: Float, count: Float, root: bool = False) -> Float:

@@ -115,9 +115,11 @@ def by_origin(rows: pd.DataFrame, scales: Mapping[str, float], metric: str) -> t
     mean = mean**2 if metric == "rmse" else mean
     count = losing.groupby(keys).size().loc[mean.index]
     cells = pd.MultiIndex.from_product([np.unique(rows[key]) for key in keys], names=keys)
-    shape = [len(level) for level in cells.levels]
-    total, counts = (part.reindex(cells, fill_value=0).to_numpy(dtype=np.float64) for part in (mean * count, count))
-    return total.reshape(shape), counts.reshape(shape)
+
+    total, counts = (
+        part.reindex(cells, fill_value=0).unstack().to_numpy(dtype=np.float64) for part in (mean * count, count)
+    )
+    return total, counts
 
 
 def _metrics(rows: pd.DataFrame, keys: list[str], levels: list[str], scales: Mapping[str, float]) -> pd.DataFrame:
