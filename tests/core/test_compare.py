@@ -364,16 +364,16 @@ def test_baselines_alone_are_judged_too():
 
 
 def test_noise_is_not_promoted_over_its_mean():
-    """Forecasts of a constant beside the mean of 25 values of noise, four at once: as the control has them."""
+    """Forecasts of a constant beside the mean of 25 values of noise, three at once: as the control has them."""
     by_margin = surely = 0
     days = pd.date_range("2024-01-01", periods=25)
-    for seed in range(25):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         one = {"unique_id": "a", "cutoff": days, "ds": days + pd.Timedelta(days=1), "step": 1}
         values = pd.DataFrame({**one, "y": rng.integers(0, 10, 25).astype(float)})
-        scored = {f"m{i}": values.assign(y_hat=4.5 + rng.normal(0, 0.7)) for i in range(4)}
+        scored = {f"m{i}": values.assign(y_hat=4.5 + rng.normal(0, 0.7)) for i in range(3)}
         made = judge({**scored, "naive": values.assign(y_hat=4.5)}, SCALES, "rmse", None, BASELINES, Gate(0.02, 0.05))
         by_margin += any(check["passed"] for check in made[1].checks[::2])
         surely += made[1].winner != "naive"
-    assert by_margin >= 5
-    assert surely <= 1
+    assert by_margin >= 3
+    assert surely == 0

@@ -68,9 +68,9 @@ def test_quantiles_are_compared_where_both_have_them(metric):
 
 
 def test_of_models_that_are_equally_good_one_leads_as_seldom_as_the_level_says():
-    pairs = np.random.default_rng(0).normal(0, 1, (100, 2, 25))
-    sure = [lead(rows(a), rows(b), ONE, "mae", 0.1).sure for a, b in pairs]
-    assert 0.02 <= np.mean(sure) <= 0.18
+    pairs = np.random.default_rng(0).normal(0, 1, (40, 2, 25))
+    sure = [lead(rows(a), rows(b), ONE, "mae", 0.2).sure for a, b in pairs]
+    assert 2 <= sum(sure) <= 14
 
 
 def test_differences_that_hang_together_tell_less():
