@@ -38,6 +38,26 @@ def test_of_independent_differences_it_is_the_bound_of_the_t_test():
     assert found.sure == (low > 0)
 
 
+def test_of_few_origins_it_is_the_bound_of_the_t_test_too():
+    errors, others = np.asarray([10.0, 12, 9, 14, 11, 10]), np.asarray([15.0, 14, 16, 15, 19, 12])
+    difference = others - errors
+    low = difference.mean() - t.isf(0.01, 5) * difference.std(ddof=1) / np.sqrt(6)
+    found = lead(rows(errors), rows(others), ONE, "mae", 0.01).low
+    assert found == pytest.approx(low / others.mean(), abs=0.05 * difference.std() / others.mean())
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "mape", "smape", "mase"])
+def test_with_even_odds_the_bound_is_the_improvement_on_the_leaderboard(metric):
+    scales = {"a": 1.0, "b": 50.0}
+
+    def both():
+        return pd.concat([rows(RNG.normal(0, 5, 30), series="a"), rows(RNG.normal(0, 80, 30), series="b", level=999)])
+
+    one, other = both(), both()
+    scores = [metrics.score(r, scales).overall[metric] for r in (one, other)]
+    assert lead(one, other, scales, metric, 0.5).low == pytest.approx(1 - scores[0] / scores[1])
+
+
 def test_the_surer_one_wants_to_be_the_lower_is_the_bound():
     errors, others = rows(RNG.exponential(10, 40)), rows(RNG.exponential(30, 40))
     bounds = [lead(errors, others, ONE, "mae", level).low for level in (0.4, 0.05, 0.05 / 8, 1e-9)]
