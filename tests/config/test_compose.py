@@ -121,6 +121,7 @@ def test_a_value_left_out_of_a_file_is_missing_not_guessed(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as error:
         compose(tmp_path)
     assert "promotion.margin" in error.value.found
+    assert "promotion.significance" in error.value.found
 
 
 def test_the_configuration_is_frozen() -> None:

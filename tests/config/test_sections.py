@@ -131,6 +131,8 @@ def test_a_value_left_out_is_a_fault_with_its_path(project: Path) -> None:
         ("model.sarima.known=[rain]", "model.sarima (conf/model/sarima.yaml and the command line): column `rain`"),
         ("trainer.validation_steps=3", "trainer.validation_steps (the command line): must exceed backtest.horizon"),
         ("~tuning.seeds", "tuning.seeds (the command line): expected a value, found none"),
+        ("promotion.significance=0", "promotion.significance (the command line): Input should be greater than 0"),
+        ("promotion.significance=1", "promotion.significance (the command line): Input should be less than 1"),
     ],
 )
 def test_a_fault_deep_inside_has_the_path_that_yaml_has(root: Path, override: str, told: str) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core.bootstrap import mae_interval
+from daycast.core.bootstrap import draws, mae_interval, mean_of_series
 
 RNG = np.random.default_rng(2)
 
@@ -55,3 +55,19 @@ def test_few_origins_have_an_interval_too(origins):
     errors = RNG.exponential(10, origins)
     low, high = mae_interval(rows(errors, 3))
     assert errors.min() <= low < errors.mean() < high <= errors.max()
+
+
+def test_a_sample_has_as_many_origins_as_there_are_and_blocks_of_neighbours():
+    single, blocks = draws(60, 1), draws(60, 6)
+    assert single.shape == blocks.shape == (2000, 60)
+    assert (single.sum(axis=1) == 60).all()
+    assert (blocks.sum(axis=1) == 60).all()
+    near = [np.corrcoef(drawn[:, 30], drawn[:, 31])[0, 1] for drawn in (single, blocks)]
+    assert near[0] < 0.1 < 0.6 < near[1]
+    np.testing.assert_array_equal(blocks, draws(60, 6))
+
+
+def test_series_without_a_value_are_left_out_of_their_mean():
+    total, count = np.asarray([[8.0, 0.0], [8.0, 18.0], [0.0, 0.0]]), np.asarray([[2.0, 0.0], [2.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(mean_of_series(total, count), [4.0, 6.5, np.nan])
+    np.testing.assert_array_equal(mean_of_series(total, count, root=True), [2.0, 2.5, np.nan])

@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core import metrics
-from daycast.core.compare import Decision, decide, improvement, leaderboard
+from daycast.core import metrics, verdict
+from daycast.core.compare import judge, leaderboard
+from daycast.core.significance import Lead, lead
+from daycast.core.verdict import Decision, Gate, improvement
 from daycast.errors import ConfigError, ModelError, PromotionError
 
 SCALES = {"a": 2.0, "b": 4.0}
@@ -166,14 +168,21 @@ def figures(**mase: float) -> pd.DataFrame:
     return pd.DataFrame({"model": list(mase), "n_rows": 10, "mase": list(mase.values())})
 
 
+def decide(board: pd.DataFrame, baselines: set[str], margin: float, metric: str, **leads: Lead) -> Decision:
+    """The verdict, by the margin alone where no leads are given."""
+    return verdict.decide(board, baselines, margin, metric, leads)
+
+
+def by(low: float | None) -> Lead:
+    return Lead(low, 0.975, 25, 2)
+
+
 def test_a_model_that_beats_the_best_baseline_by_the_margin_wins():
-    verdict = decide(figures(naive=1.2, gru=0.612, seasonal_naive=0.801), BASELINES, 0.02, "mase")
-    assert (verdict.winner, verdict.is_baseline, verdict.promote) == ("gru", False, True)
-    assert verdict.reasons[0] == (
-        "gru: mase 0.612 against 0.801 of seasonal_naive, 23.6 % better, 2.0 % required: passed"
-    )
-    assert verdict.reasons[-1].startswith("gru wins")
-    (check,) = verdict.checks
+    made = decide(figures(naive=1.2, gru=0.612, seasonal_naive=0.801), BASELINES, 0.02, "mase")
+    assert (made.winner, made.is_baseline, made.promote) == ("gru", False, True)
+    assert made.reasons[0] == ("gru: mase 0.612 against 0.801 of seasonal_naive, 23.6 % better, 2.0 % required: passed")
+    assert made.reasons[-1].startswith("gru wins")
+    (check,) = made.checks
     assert check["passed"] is True
     assert check["value"] == pytest.approx(1 - 0.612 / 0.801)
     assert check["threshold"] == 0.02
@@ -181,18 +190,18 @@ def test_a_model_that_beats_the_best_baseline_by_the_margin_wins():
 
 
 def test_the_best_baseline_wins_where_no_model_beats_it_by_the_margin():
-    verdict = decide(figures(gru=0.79, naive=1.2, seasonal_naive=0.80, lstm=0.9), BASELINES, 0.02, "mase")
-    assert (verdict.winner, verdict.is_baseline, verdict.promote) == ("seasonal_naive", True, True)
-    assert [c["passed"] for c in verdict.checks] == [False, False]
-    assert "1.2 % better, 2.0 % required: failed" in verdict.reasons[0]
-    assert "12.5 % worse" in verdict.reasons[1]
-    assert verdict.reasons[-1].startswith("seasonal_naive wins")
+    made = decide(figures(gru=0.79, naive=1.2, seasonal_naive=0.80, lstm=0.9), BASELINES, 0.02, "mase")
+    assert (made.winner, made.is_baseline, made.promote) == ("seasonal_naive", True, True)
+    assert [c["passed"] for c in made.checks] == [False, False]
+    assert "1.2 % better, 2.0 % required: failed" in made.reasons[0]
+    assert "12.5 % worse" in made.reasons[1]
+    assert made.reasons[-1].startswith("seasonal_naive wins")
 
 
 def test_the_best_of_those_that_pass_wins_whatever_the_order_of_the_board():
-    verdict = decide(figures(lstm=0.7, gru=0.6, naive=1.0), BASELINES, 0.02, "mase")
-    assert verdict.winner == "gru"
-    assert [c["name"] for c in verdict.checks] == ["gru beats naive", "lstm beats naive"]
+    made = decide(figures(lstm=0.7, gru=0.6, naive=1.0), BASELINES, 0.02, "mase")
+    assert made.winner == "gru"
+    assert [c["name"] for c in made.checks] == ["gru beats naive", "lstm beats naive"]
 
 
 def test_an_improvement_of_exactly_the_margin_is_enough():
@@ -206,15 +215,15 @@ def test_a_tie_is_no_improvement_even_without_a_margin():
 
 
 def test_nothing_can_better_a_perfect_baseline():
-    verdict = decide(figures(naive=0.0, gru=0.0, lstm=0.1), BASELINES, 0.0, "mase")
-    assert verdict.winner == "naive"
+    made = decide(figures(naive=0.0, gru=0.0, lstm=0.1), BASELINES, 0.0, "mase")
+    assert made.winner == "naive"
     assert improvement(0.1, 0.0) == 0.0
 
 
 def test_a_board_of_baselines_has_its_best_as_winner_and_no_checks():
-    verdict = decide(figures(naive=1.0, seasonal_naive=0.9), BASELINES, 0.02, "mase")
-    assert (verdict.winner, verdict.checks) == ("seasonal_naive", ())
-    assert verdict.reasons == ("seasonal_naive wins: the best baseline, mase 0.900, and nothing else was compared",)
+    made = decide(figures(naive=1.0, seasonal_naive=0.9), BASELINES, 0.02, "mase")
+    assert (made.winner, made.checks) == ("seasonal_naive", ())
+    assert made.reasons == ("seasonal_naive wins: the best baseline, mase 0.900, and nothing else was compared",)
 
 
 def test_a_near_miss_is_written_with_enough_digits_to_be_seen():
@@ -247,12 +256,124 @@ def test_scores_over_different_rows_cannot_be_decided():
 
 
 def test_a_decision_goes_to_json_and_back():
-    verdict = decide(figures(naive=1.0, gru=0.5, lstm=2.0), BASELINES, 0.02, "mase")
-    text = json.dumps(verdict.to_json(), allow_nan=False)
-    assert Decision.from_json(json.loads(text)) == verdict
+    made = decide(figures(naive=1.0, gru=0.5, lstm=2.0), BASELINES, 0.02, "mase")
+    text = json.dumps(made.to_json(), allow_nan=False)
+    assert Decision.from_json(json.loads(text)) == made
 
 
 def test_a_leaderboard_can_be_decided_as_it_is():
-    verdict = decide(board(naive=4.0, gru=-1.0, seasonal_naive=2.0), BASELINES, 0.02, "mae")
-    assert verdict.winner == "gru"
-    assert json.dumps(verdict.to_json(), allow_nan=False)
+    made = decide(board(naive=4.0, gru=-1.0, seasonal_naive=2.0), BASELINES, 0.02, "mae")
+    assert made.winner == "gru"
+    assert json.dumps(made.to_json(), allow_nan=False)
+
+
+def test_a_lead_must_also_be_sure():
+    made = decide(
+        figures(gru=0.5, lstm=0.6, naive=1.0, linear=0.995),
+        BASELINES,
+        0.02,
+        "mase",
+        gru=by(-0.012),
+        lstm=by(0.1234),
+        linear=by(0.001),
+    )
+    assert (made.winner, made.is_baseline) == ("lstm", False)
+    assert [(c["name"], c["passed"], c["threshold"]) for c in made.checks] == [
+        ("gru beats naive", True, 0.02),
+        ("gru beats naive by more than chance", False, 0.0),
+        ("lstm beats naive", True, 0.02),
+        ("lstm beats naive by more than chance", True, 0.0),
+        ("linear beats naive", False, 0.02),
+        ("linear beats naive by more than chance", True, 0.0),
+    ]
+    assert [c["value"] for c in made.checks[1::2]] == [-0.012, 0.1234, 0.001]
+    assert made.reasons[1] == ("gru: maybe 1.2 % worse, with 97.5 % confidence from 25 origins in blocks of 2: failed")
+    assert made.reasons[3] == (
+        "lstm: 12.3 % better at least, with 97.5 % confidence from 25 origins in blocks of 2: passed"
+    )
+    assert made.reasons[-1] == "lstm wins: the lowest mase of those that passed"
+
+
+def test_where_no_lead_is_sure_the_best_baseline_wins():
+    made = decide(figures(gru=0.5, naive=1.0, lstm=40.0), BASELINES, 0.02, "mase", gru=by(-0.1), lstm=by(-1234.5))
+    assert made.winner == "naive"
+    assert made.reasons[-1] == "naive wins: the best baseline, mase 1.000, and no model beats it by enough and surely"
+    assert "maybe 123,450 % worse" in made.reasons[3]
+
+
+def test_too_few_origins_fail_with_what_to_do():
+    made = decide(figures(gru=0.5, naive=1.0), BASELINES, 0.02, "mase", gru=by(None))
+    assert made.winner == "naive"
+    assert made.checks[1] == {
+        "name": "gru beats naive by more than chance",
+        "passed": False,
+        "value": None,
+        "threshold": 0.0,
+    }
+    assert "25 origins in blocks of 2 are too few" in made.reasons[1]
+    assert "backtest.n_targets" in made.reasons[1]
+    assert "promotion.significance=null" in made.reasons[1]
+    assert Decision.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False))) == made
+
+
+def noisy(seed: int, size: float, origins: int = 20) -> pd.DataFrame:
+    """Rows of two series, one step ahead, with errors of about ``size``."""
+    errors = np.random.default_rng(seed).normal(0, size, (2, origins))
+    days = pd.date_range("2024-01-01", periods=origins)
+    one = {"cutoff": days, "ds": days + pd.Timedelta(days=1), "step": 1, "y": 50.0}
+    return pd.concat(
+        [pd.DataFrame({"unique_id": s, **one, "y_hat": 50 + e}) for s, e in zip("ab", errors, strict=True)]
+    )
+
+
+def test_the_gate_takes_a_clear_winner_and_no_lucky_one():
+    scored = {"naive": noisy(0, 4.0), "gru": noisy(1, 1.0), "lstm": noisy(11, 3.6)}
+    board, made = judge(scored, SCALES, "mase", None, BASELINES, Gate(0.02, 0.05))
+    pd.testing.assert_frame_equal(board, leaderboard(scored, SCALES, "mase", None, BASELINES))
+    assert made.winner == "gru"
+    assert [c["passed"] for c in made.checks] == [True, True, True, False]
+    lucky = {name: rows for name, rows in scored.items() if name != "gru"}
+    assert judge(lucky, SCALES, "mase", None, BASELINES, Gate(0.02, 0.05))[1].winner == "naive"
+    assert judge(lucky, SCALES, "mase", None, BASELINES, Gate(0.02, None))[1].winner == "lstm"
+
+
+def test_the_chance_is_shared_among_those_that_compete_and_baselines_do_not():
+    scored = {"naive": noisy(0, 4.0), "seasonal_naive": noisy(3, 9.0)}
+    scored |= {name: noisy(seed, 3.6) for seed, name in enumerate(("gru", "lstm", "linear"), 4)}
+    made = judge(scored, SCALES, "mae", None, BASELINES, Gate(0.02, 0.06))[1]
+    found = {c["name"]: c["value"] for c in made.checks}
+    for name in ("gru", "lstm", "linear"):
+        alone = lead(scored[name], scored["naive"], SCALES, "mae", 0.02)
+        assert found[f"{name} beats naive by more than chance"] == pytest.approx(alone.low, rel=1e-6)
+    assert "98 % confidence" in made.reasons[1]
+
+
+def test_a_lead_is_over_the_best_baseline_on_the_chosen_series():
+    scored = {name: noisy(seed, 4.0) for seed, name in enumerate(("naive", "seasonal_naive", "gru"))}
+    scored["naive"].loc[lambda r: r["unique_id"] == "a", "y_hat"] += 100  # the best on b alone
+    scored["naive"].loc[lambda r: r["unique_id"] == "b", "y_hat"] = 51.0
+    made = judge(scored, SCALES, "rmse", ("b",), BASELINES, Gate(0.0, 0.05))[1]
+    assert made.checks[1]["name"] == "gru beats naive by more than chance"
+    of_b = [scored[name].query("unique_id == 'b'") for name in ("gru", "naive")]
+    assert made.checks[1]["value"] == lead(*of_b, SCALES, "rmse", 0.05).low
+
+
+def test_baselines_alone_are_judged_too():
+    made = judge({"naive": noisy(0, 4.0)}, SCALES, "mae", None, BASELINES, Gate(0.02, 0.05))[1]
+    assert (made.winner, made.checks) == ("naive", ())
+
+
+def test_noise_is_not_promoted_over_its_mean():
+    """Forecasts of a constant beside the mean of 25 values of noise, three at once: as the control has them."""
+    by_margin = surely = 0
+    days = pd.date_range("2024-01-01", periods=25)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        one = {"unique_id": "a", "cutoff": days, "ds": days + pd.Timedelta(days=1), "step": 1}
+        values = pd.DataFrame({**one, "y": rng.integers(0, 10, 25).astype(float)})
+        scored = {f"m{i}": values.assign(y_hat=4.5 + rng.normal(0, 0.7)) for i in range(3)}
+        made = judge({**scored, "naive": values.assign(y_hat=4.5)}, SCALES, "rmse", None, BASELINES, Gate(0.02, 0.05))
+        by_margin += any(check["passed"] for check in made[1].checks[::2])
+        surely += made[1].winner != "naive"
+    assert by_margin >= 3
+    assert surely == 0

@@ -288,3 +288,23 @@ def test_bands_missing_everywhere_leave_nothing_to_average():
     assert math.isnan(found.overall["pinball"])
     assert math.isnan(found.overall["coverage_80"])
     assert found.overall["mae"] > 0
+
+
+@pytest.mark.parametrize("metric", metrics.RANKABLE)
+@pytest.mark.parametrize("seed", range(4))
+def test_losses_by_origin_add_up_to_the_score(metric, seed):
+    rows = made_up(seed, cutoffs=6)
+    rows.loc[rows["cutoff"] == rows["cutoff"].min(), QUANTILES] = np.nan
+    scale = {"a": 2.0, "b": 300.0, "c": 0.0}
+    total, count = metrics.by_origin(rows.sample(frac=1, random_state=seed), scale, metric)
+    assert total.shape == count.shape == (6, 3)
+    seen = count.sum(axis=0) > 0
+    by_series = total.sum(axis=0)[seen] / count.sum(axis=0)[seen]
+    overall = np.mean(np.sqrt(by_series) if metric == "rmse" else by_series)
+    assert overall == pytest.approx(score(rows, scale).overall[metric])
+    assert seen.tolist() == [True, True, metric != "mase"]
+    assert (count[0].sum() == 0) == (metric in ("pinball", "crps"))
+    first = rows[(rows["unique_id"] == "b") & (rows["cutoff"] == rows["cutoff"].max())]
+    if metric == "mae":
+        assert total[-1, 1] == pytest.approx((first["y"] - first["y_hat"]).abs().sum())
+        assert count[-1, 1] == first["y"].notna().sum()

@@ -12,11 +12,13 @@ from tests.models.chicago import ridership
 
 from daycast.config import compose
 from daycast.config.reproduce import ControlRow, publication
-from daycast.core import compare, reproduce
+from daycast.core import reproduce
+from daycast.core.verdict import Decision, Gate
 from daycast.settings import Settings
 from daycast.steps import control, published
 
 TOLD = publication(ROOT)
+GATE = Gate(0.02, 0.05)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def noise() -> ControlRow:
 
 def test_on_noise_the_mean_stays_and_a_seed_is_trained_once(settings: Settings, noise: ControlRow) -> None:
     trainer = compose(ROOT).trainer
-    found = control.control(settings, "noise", noise, [1, 2], 0.02, trainer)
+    found = control.control(settings, "noise", noise, [1, 2], GATE, trainer)
     assert found.passed
     assert found.decision.winner == "mean"
     assert set(found.board["model"]) == {"mean", "naive", "network, seed 1", "network, seed 2"}
@@ -65,7 +67,7 @@ def test_on_noise_the_mean_stays_and_a_seed_is_trained_once(settings: Settings, 
     assert found.own == pytest.approx(reproduce.NOISE_DEVIATION, rel=0.15)
     kept = {file: file.stat().st_mtime_ns for file in settings.state.rglob("rows.parquet")}
     assert len(kept) == 2
-    again = control.control(settings, "noise", noise, [1, 2], 0.02, trainer)
+    again = control.control(settings, "noise", noise, [1, 2], GATE, trainer)
     assert again.networks == found.networks
     assert {file: file.stat().st_mtime_ns for file in settings.state.rglob("rows.parquet")} == kept
 
@@ -80,8 +82,8 @@ def test_a_model_that_knew_the_noise_would_fail_the_control(
         return pd.DataFrame({**made, "y_hat": y + 0.1, "y": y})
 
     monkeypatch.setattr(control, "_network", knowing)
-    found = control.control(settings, "noise", noise, [1], 0.02, compose(ROOT).trainer)
+    found = control.control(settings, "noise", noise, [1], GATE, compose(ROOT).trainer)
     assert not found.passed
     assert found.decision.winner == "network, seed 1"
-    assert isinstance(found.decision, compare.Decision)
+    assert isinstance(found.decision, Decision)
     assert np.isclose(found.networks[0], 0.1)

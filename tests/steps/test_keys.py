@@ -57,6 +57,7 @@ def test_every_step_and_model_has_a_key_of_its_own(root: Path) -> None:
         ("backtest.intervals.rate=0.01", ["gru", "sarima", "seasonal_naive"], ("backtest",)),
         ("backtest.intervals.method=split", ["gru", "sarima", "seasonal_naive"], ("backtest",)),
         ("promotion.margin=0.5", [], ()),
+        ("promotion.significance=null", [], ()),
         ("runner.workers=1", [], ()),
         ("tuning.name=other", [], ()),
     ],
@@ -132,8 +133,9 @@ def test_a_run_is_the_same_wherever_it_runs_and_another_with_any_other_value(roo
         return keys.run(compose(root, [MODELS, *given]), DATA)
 
     assert run() == run("runner.workers=7")
-    others = [run(g) for g in ("promotion.margin=0.5", "model.gru.hidden=32", "seed=8", "tuning.seeds=2")]
-    assert len({run(), *others}) == 5
+    gate = ("promotion.margin=0.5", "promotion.significance=0.01")
+    others = [run(g) for g in (*gate, "model.gru.hidden=32", "seed=8", "tuning.seeds=2")]
+    assert len({run(), *others}) == 6
 
 
 def test_a_model_is_logged_anew_in_another_run() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from daycast.adapters import tracking
 from daycast.cli import console
 from daycast.config import Config, Dataset
-from daycast.core.compare import Decision
+from daycast.core.verdict import Decision
 from daycast.errors import DataError
 from daycast.settings import Settings
 from daycast.steps import compare, keys

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from daycast.config.alert import Alert, AlertNetwork, Logistic
     from daycast.config.models import Blend, DayTypeNaive, Model, Naive, SeasonalNaive
     from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
+    from daycast.config.promotion import Promotion
     from daycast.config.recurrent import Conv, Dilated, Recurrent
-    from daycast.config.sections import Backtest, Config, Intervals, Promotion, Runner, Trainer, Tuning
+    from daycast.config.sections import Backtest, Config, Intervals, Runner, Trainer, Tuning
     from daycast.config.tabular import LightGbm, Linear
 
 __all__ = [
@@ -48,7 +49,7 @@ __all__ = [
     "dataset_only",
 ]
 
-_IN_SECTIONS = ("Backtest", "Config", "Intervals", "Promotion", "Runner", "Trainer", "Tuning")
+_IN_SECTIONS = ("Backtest", "Config", "Intervals", "Runner", "Trainer", "Tuning")
 _IN_RECURRENT = ("Conv", "Dilated")
 _IN_ALERT = ("Alert", "AlertNetwork", "Logistic")
 
@@ -56,6 +57,6 @@ _IN_ALERT = ("Alert", "AlertNetwork", "Logistic")
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    places = {"sections": _IN_SECTIONS, "recurrent": _IN_RECURRENT, "alert": _IN_ALERT}
+    places = {"sections": _IN_SECTIONS, "recurrent": _IN_RECURRENT, "alert": _IN_ALERT, "promotion": ("Promotion",)}
     place = next((place for place, names in places.items() if name in names), "models")
     return getattr(import_module(f"{__name__}.{place}"), name)

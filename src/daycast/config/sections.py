@@ -13,6 +13,7 @@ from daycast.config.dataset import Dataset
 from daycast.config.family import Family
 from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
+from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
 from daycast.config.search import Searchable
 from daycast.config.section import Section
@@ -148,13 +149,6 @@ class Trainer(Section):
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     deterministic: bool = Field(description="same seed, same data, same machine: same bits")
     threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
-
-
-class Promotion(Section):
-    """When a challenger may become champion."""
-
-    name: str = Field(description="name, as in conf/promotion/<name>.yaml")
-    margin: float = Field(ge=0, lt=1, description="relative improvement over the best naive baseline that is required")
 
 
 class Runner(Section):

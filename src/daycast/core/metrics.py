@@ -95,6 +95,33 @@ def score(rows: pd.DataFrame, scales: Mapping[str, float]) -> Scores:
     return Scores(overall, by_step.groupby("step", as_index=False).mean(), by_series, len(seen), int(missing.sum()))
 
 
+def by_origin(rows: pd.DataFrame, scales: Mapping[str, float], metric: str) -> tuple[Float, Float]:
+    """A metric's losses by origin and series, both ascending: their sums, and of how many rows, ``(O, N)`` each.
+
+    Sums over all origins, divided by the counts, are the series' own values as ``score`` has them; of ``rmse`` their
+    squares. What has no loss is not counted: rows without ``y``, with ``y`` = 0 in ``mape`` or without quantiles in
+    ``pinball`` and ``crps``, and in ``mase`` series without a scale.
+
+    Args:
+        rows: as ``score`` takes them.
+        scales: series → the scale of its MASE, in units of y.
+        metric: one of ``RANKABLE`` that the rows have a value for.
+    """
+    keys = ["cutoff", "unique_id"]
+    levels = quantile_columns(rows) if metric in BANDS else []
+    losing = rows.dropna(subset=["y", *levels])
+    losing = losing[losing["y"] != 0] if metric == "mape" else losing
+    mean = _metrics(losing, keys, levels, scales).set_index(keys)[metric].dropna()
+    mean = mean**2 if metric == "rmse" else mean
+    count = losing.groupby(keys).size().loc[mean.index]
+    cells = pd.MultiIndex.from_product([np.unique(rows[key]) for key in keys], names=keys)
+
+    total, counts = (
+        part.reindex(cells, fill_value=0).unstack().to_numpy(dtype=np.float64) for part in (mean * count, count)
+    )
+    return total, counts
+
+
 def _metrics(rows: pd.DataFrame, keys: list[str], levels: list[str], scales: Mapping[str, float]) -> pd.DataFrame:
     """``keys`` and a column per metric, one row per group, sorted by ``keys``."""
     from utilsforecast import losses

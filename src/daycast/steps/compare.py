@@ -8,6 +8,7 @@ import pandas as pd
 
 from daycast.config import Config
 from daycast.core import compare as core
+from daycast.core.verdict import Decision, Gate
 from daycast.settings import Settings
 from daycast.steps import judge, keys
 from daycast.steps.backtest import ROWS
@@ -29,12 +30,10 @@ def rows(settings: Settings, tested: BacktestRef) -> pd.DataFrame:
 
 def compare(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
     """The leaderboard and the decision on it; leaves ``leaderboard.csv`` and ``decision.json``."""
-    naive, judged = baselines(config), config.backtest
+    judged, gate = config.backtest, Gate(config.promotion.margin, config.promotion.significance)
     scored = {t.model: rows(settings, t) for t in tested}
-    board = core.leaderboard(
-        scored, judge.scales(config, table(settings, config, data), folds.test), judged.metric, judged.series, naive
-    )
-    decision = core.decide(board, naive, config.promotion.margin, judged.metric)
+    scales = judge.scales(config, table(settings, config, data), folds.test)
+    board, decision = core.judge(scored, scales, judged.metric, judged.series, baselines(config), gate)
     key = keys.compare(config, data)
     folder = settings.cache("compare", key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,8 +42,8 @@ def compare(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, 
     return BoardRef(key=key, winner=decision.winner)
 
 
-def read(settings: Settings, board: BoardRef) -> tuple[pd.DataFrame, core.Decision]:
+def read(settings: Settings, board: BoardRef) -> tuple[pd.DataFrame, Decision]:
     """A leaderboard and its decision."""
     folder = settings.cache("compare", board.key)
-    decision = core.Decision.from_json(json.loads((folder / DECISION).read_text()))
+    decision = Decision.from_json(json.loads((folder / DECISION).read_text()))
     return pd.read_csv(folder / BOARD), decision

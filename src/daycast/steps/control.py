@@ -15,9 +15,9 @@ from daycast.config.models import Mean
 from daycast.config.reproduce import ControlRow
 from daycast.config.sections import Trainer
 from daycast.core import backtest, compare, content, frame, reproduce, split
-from daycast.core.compare import Decision
 from daycast.core.frame import FrameSpec, Table
 from daycast.core.split import Fold
+from daycast.core.verdict import Decision, Gate
 from daycast.settings import Settings
 from daycast.steps.progress import emit
 from daycast.steps.published import CODE, REPORT, ROWS, TOLD, learn
@@ -50,12 +50,12 @@ class Controlled:
 
 
 def control(
-    settings: Settings, name: str, row: ControlRow, seeds: Sequence[int], margin: float, trainer: Trainer
+    settings: Settings, name: str, row: ControlRow, seeds: Sequence[int], gate: Gate, trainer: Trainer
 ) -> Controlled:
     """Let the networks and the row's models forecast noise one step ahead, and ask the gate.
 
     Args:
-        margin: relative improvement that the gate requires.
+        gate: what the gate asks for.
         trainer: training loop of those of the row's models that are networks.
     """
     values = reproduce.noise(row.seed, row.values)
@@ -71,8 +71,7 @@ def control(
         made.fit(split.history(table, fold))
         scored[other] = backtest.with_actuals(backtest.forecasts(made, table, fold), table)
     networks = {f"network, seed {seed}": _network(settings, name, row, table, seed) for seed in seeds}
-    board = compare.leaderboard(scored | networks, {series: 1.0}, METRIC, None, {MEAN})
-    decision = compare.decide(board, {MEAN}, margin, METRIC)
+    board, decision = compare.judge(scored | networks, {series: 1.0}, METRIC, None, {MEAN}, gate)
     emit("reproduce", name, 1, 1, "done")
     by_model = board.set_index("model")[METRIC]
     own = float(np.sqrt(np.mean((values[row.train :] - reproduce.NOISE_MEAN) ** 2)))

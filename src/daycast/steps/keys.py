@@ -102,9 +102,9 @@ def backtest(config: Config, data: DataRef, name: str) -> str:
 def compare(config: Config, data: DataRef) -> str:
     """Key of the leaderboard over all models of a run."""
     made = [[name, backtest(config, data, name)] for name in sorted(config.model)]
-    return content.key(
-        "compare", content.code("core/compare.py", "core/metrics.py", "core/bootstrap.py"), made, config.promotion
-    )
+    judging = ("compare", "verdict", "metrics", "bootstrap", "significance")
+    code = content.code(*(f"core/{name}.py" for name in judging))
+    return content.key("compare", code, made, config.promotion)
 
 
 def run(config: Config, data: DataRef) -> str:

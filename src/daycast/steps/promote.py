@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from daycast.adapters import registry, store, tracking
-from daycast.core.compare import Decision
+from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps.record import tracker

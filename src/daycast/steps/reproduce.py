@@ -14,6 +14,7 @@ from daycast.config import Config
 from daycast.config.reproduce import ControlRow, Figure, FittedRow, NetworkRow, Publication
 from daycast.core import reproduce as core
 from daycast.core.frame import Table
+from daycast.core.verdict import Gate
 from daycast.errors import ConfigError, DataError
 from daycast.settings import Settings
 from daycast.steps import prepare, published, validate
@@ -110,7 +111,8 @@ def reproduce(settings: Settings, asked: Request) -> Reproduction:
     for name in asked.rows:
         row = told.rows[name]
         if isinstance(row, ControlRow):
-            controls[name] = control(settings, name, row, seeds, base.promotion.margin, base.trainer)
+            gate = Gate(base.promotion.margin, base.promotion.significance)
+            controls[name] = control(settings, name, row, seeds, gate, base.trainer)
             lines.append(_control_line(name, row, controls[name]))
         elif data is not None and whole is not None:
             made = _made(settings, (whole, data, base), told, name, seeds)
