@@ -129,6 +129,15 @@ def test_the_spread_is_that_of_all_deviations():
     assert anchored.spread(ALONE) == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)))
 
 
+def test_closed_days_count_in_no_spread():
+    y = Y.copy()
+    y[:, 150:160] = -99.0
+    of = signals(panel(y=y), None, y, replace(RECIPE, closed=-99.0), AHEAD)
+    deviation = of.observed[:, :, RECIPE.observed.index("deviation")]
+    assert np.nanmax(np.abs(deviation[:, 150:160])) > 90
+    assert anchored.spread(of) == pytest.approx(np.nanstd(np.delete(deviation, range(150, 160), axis=1)))
+
+
 def test_without_a_deviation_the_spread_is_one():
     y = np.full_like(Y, np.nan)
     assert anchored.spread(signals(panel(y=y), None, y, RECIPE, AHEAD)) == 1.0

@@ -23,12 +23,12 @@ from daycast.core.windows import Arrays
 
 
 def spread(signals: Signals) -> float:
-    """Standard deviation of the days' deviations over all series, in transformed units; 1 where there are none.
+    """Standard deviation of the open days' deviations over all series, in transformed units; 1 where there are none.
 
     Not that of a typical day: with holidays and blizzards in it, a common day's signals are well below one, which keeps
     a network from reading much into them. One for all series, so that a series that is new since the fit has it too.
     """
-    deviation = signals.observed[:, :, 1]
+    deviation = np.where(signals.open, signals.observed[:, :, 1], np.nan)
     size = float(np.nanstd(deviation)) if np.isfinite(deviation).any() else 0.0
     return size if size > 0 else 1.0
 

@@ -69,6 +69,7 @@ class Signals:
         observed: ``(N, T, C)``. ``innovation``: the deviation minus its analog; ``deviation``: from the profile as
             known a step before; ``mean7`` …: mean of the last 7 innovations; ``growth28`` …: mean of the last 28 values
             minus that of the same ones a year before. NaN where it can't be told.
+        open: which days are not closed ones, ``(N, T)``.
         ahead: ``(N, S, A)``. ``analog``: the median of the deviations of its analogs, as one of them may have had a
             blizzard; 0 without any. ``analog1`` …: each of them, newest first, NaN for none. ``analog_share``: how many
             there are, of the most. ``is_event``: 1 on an event's day, else 0.
@@ -79,6 +80,7 @@ class Signals:
     classes: Codes
     event: Codes
     observed: Float
+    open: NDArray[np.bool_]
     ahead: Float
 
     def base(self, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
@@ -147,6 +149,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         of,
         event,
         np.stack(observed, axis=2),
+        open_,
         np.concatenate([analog[..., None], seen, share[..., None], is_event[..., None]], axis=2),
     )
 
