@@ -114,7 +114,7 @@ def by_origin(rows: pd.DataFrame, scales: Mapping[str, float], metric: str) -> t
     mean = _metrics(losing, keys, levels, scales).set_index(keys)[metric].dropna()
     mean = mean**2 if metric == "rmse" else mean
     count = losing.groupby(keys).size().loc[mean.index]
-    cells = pd.MultiIndex.from_product([np.unique(rows[key]) for key in keys], names=keys)
+    cells = pd.MultiIndex.from_product([pd.Index(np.unique(rows[key])) for key in keys], names=keys)
 
     total, counts = (
         part.reindex(cells, fill_value=0).unstack().to_numpy(dtype=np.float64) for part in (mean * count, count)
