@@ -70,7 +70,7 @@ def version(root: Path, dataset: str) -> DataVersion:
         raise DataError(
             f"a prepared version of {dataset} in {LOCK}",
             "none",
-            f"run `daycast ingest dataset={dataset}`, the same with `validate`, then with `prepare`",
+            "run " + ", then ".join(f"`daycast {step} dataset={dataset}`" for step in ("ingest", "validate", "prepare")),
         )
     return DataVersion(
         dataset, entries["prepare"]["outs"][0]["md5"], raw_entry(entries, dataset)["md5"], pointers(entries, dataset)
