@@ -67,11 +67,8 @@ def version(root: Path, dataset: str) -> DataVersion:
     """
     entries = recorded(root, dataset)
     if "prepare" not in entries:
-        raise DataError(
-            f"a prepared version of {dataset} in {LOCK}",
-            "none",
-            "run " + ", then ".join(f"`daycast {step} dataset={dataset}`" for step in ("ingest", "validate", "prepare")),
-        )
+        commands = (f"`daycast {step} dataset={dataset}`" for step in ("ingest", "validate", "prepare"))
+        raise DataError(f"a prepared version of {dataset} in {LOCK}", "none", f"run {', then '.join(commands)}")
     return DataVersion(
         dataset, entries["prepare"]["outs"][0]["md5"], raw_entry(entries, dataset)["md5"], pointers(entries, dataset)
     )
