@@ -31,7 +31,7 @@ def rows(errors, cutoffs=3) -> pd.DataFrame:
 
 
 def test_ours_is_told_as_mean_and_spread_of_the_seeds_and_how_far_off_it_is():
-    line = reproduce.line(ABOUT, 10.0, [9.0, 12.0, 12.0], True, (8.0, "gru"))
+    line = reproduce.line(ABOUT, (10.0, None), [9.0, 12.0, 12.0], True, (8.0, "gru"))
     assert (line.mean, line.low, line.high, line.seeds) == (11.0, 9.0, 12.0, 3)
     assert line.spread == pytest.approx(math.sqrt(3))
     assert line.off == pytest.approx(0.1)
@@ -39,17 +39,29 @@ def test_ours_is_told_as_mean_and_spread_of_the_seeds_and_how_far_off_it_is():
 
 
 def test_a_model_without_a_seed_has_no_spread():
-    line = reproduce.line(ABOUT, 10.0, [10.0], False, (NAN, ""))
+    line = reproduce.line(ABOUT, (10.0, None), [10.0], False, (NAN, ""))
     assert (line.mean, line.seeds, line.off) == (10.0, 0, 0.0)
     assert math.isnan(line.spread)
 
 
 @pytest.mark.parametrize(("published", "ours"), [(None, [9.0]), (10.0, []), (0.0, [1.0])])
 def test_without_a_published_figure_or_ours_nothing_is_off(published, ours):
-    line = reproduce.line(ABOUT, published, ours, True, (NAN, ""))
+    line = reproduce.line(ABOUT, (published, None), ours, True, (NAN, ""))
     assert math.isnan(line.off)
     assert math.isnan(line.mean) is (not ours)
     assert math.isnan(line.published) is (published is None)
+
+
+@pytest.mark.parametrize(
+    ("published", "measured", "off"),
+    [(10.0, 8.0, 0.2), (10.0, None, 0.2), (None, 8.0, 0.5), (None, None, None)],
+)
+def test_ours_is_off_from_what_was_published_or_else_from_what_was_measured(published, measured, off):
+    made = reproduce.line(ABOUT, (published, measured), [12.0], False, (NAN, ""))
+    assert made.off == pytest.approx(off) if off is not None else math.isnan(made.off)
+    assert made.published == published if published is not None else math.isnan(made.published)
+    assert made.measured == measured if measured is not None else math.isnan(made.measured)
+    assert math.isnan(reproduce.line(ABOUT, (published, measured), [], False, (9.0, "gru")).off)
 
 
 def test_the_published_windows_have_95_origins_one_day_ahead_and_82_two_weeks_ahead():

@@ -1,8 +1,7 @@
-"""The pipeline's own models at published windows, and their line beside what was measured before."""
+"""The pipeline's own models at published windows."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,9 @@ from daycast.core.frame import FrameSpec, Table
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.reference import DataRef
-from daycast.steps.reproduce import line
 from daycast.steps.shipped import Shipped
 
 TOLD = publication(ROOT)
-NONE = (float("nan"), "")
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +88,3 @@ def test_at_p3_two_weeks_ahead_ours_are_those_of_a_run_of_that_protocol(shipped:
     data = DataRef(dataset="cta", version="v", pointers={})
     run = compose(ROOT, ["dataset=cta", "backtest=p3", "tuning=none", "model=[seasonal_naive,lightgbm]"])
     assert keys.backtest(shipped.config("lightgbm", "p3_14"), data, "lightgbm") == keys.backtest(run, data, "lightgbm")
-
-
-@pytest.mark.parametrize(
-    ("published", "measured", "off"),
-    [(10.0, 8.0, 0.2), (10.0, None, 0.2), (None, 8.0, 0.5), (None, None, None)],
-)
-def test_ours_is_off_from_what_was_published_or_else_from_what_was_measured(
-    published: float | None, measured: float | None, off: float | None
-) -> None:
-    made = line(("row", "title", "rail mae"), (published, measured), [12.0], False, NONE)
-    assert made.off == pytest.approx(off) if off is not None else math.isnan(made.off)
-    assert made.published == published if published is not None else math.isnan(made.published)
-    assert made.measured == measured if measured is not None else math.isnan(made.measured)
-    assert math.isnan(line(("row", "title", "rail mae"), (published, measured), [], False, (9.0, "gru")).off)

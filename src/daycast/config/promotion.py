@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from daycast.config.section import Section
+from daycast.core.verdict import Gate
 
 
 class Promotion(Section):
@@ -18,3 +19,7 @@ class Promotion(Section):
         description="chance at most that noise wins: that any model of a run passes that is in truth no "
         "better than the best baseline; null: the margin alone counts",
     )
+
+    def gate(self) -> Gate:
+        """As ``core.verdict`` takes it."""
+        return Gate(self.margin, self.significance)

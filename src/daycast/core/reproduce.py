@@ -25,10 +25,12 @@ class Line:
         row: name of the row; ``title`` for people.
         figure: what is measured, such as ``rail mae +1``.
         published: the number as published, or NaN.
+        measured: the number as measured for this project before, with other code, or NaN.
         mean, low, high: ours as published, over the seeds; NaN if nothing was made.
         spread: standard deviation over the seeds (of a sample); NaN of fewer than two.
         seeds: how many, 0 for a model without a seed or if nothing was made.
-        off: relative difference of ``mean`` from ``published``, a fraction; NaN without either.
+        off: relative difference of ``mean`` from ``published``, or where nothing was from ``measured``, a fraction; NaN
+            without both.
         tuned: ours by the pipeline's model ``by``, at the same rows; NaN if there is none.
     """
 
@@ -36,6 +38,7 @@ class Line:
     title: str
     figure: str
     published: float
+    measured: float
     mean: float
     spread: float
     low: float
@@ -47,23 +50,30 @@ class Line:
 
 
 def line(
-    about: tuple[str, str, str], published: float | None, ours: Sequence[float], seeded: bool, tuned: tuple[float, str]
+    about: tuple[str, str, str],
+    of: tuple[float | None, float | None],
+    ours: Sequence[float],
+    seeded: bool,
+    tuned: tuple[float, str],
 ) -> Line:
-    """Put a published number and ours side by side.
+    """Put a number that was published, or measured before, and ours side by side.
 
     Args:
         about: row, title and figure.
+        of: as published, and as measured before.
         ours: one value per seed, or one alone; empty if nothing was made as published.
         seeded: whether the values come from seeds.
         tuned: the value of the pipeline's model, and its name.
     """
-    told = float("nan") if published is None else published
+    published, measured = (float("nan") if value is None else value for value in of)
+    told = measured if math.isnan(published) else published
     values = np.asarray(ours, dtype=np.float64)
     made = len(values) > 0
     mean = float(values.mean()) if made else float("nan")
     return Line(
         *about,
-        told,
+        published,
+        measured,
         mean,
         float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
         float(values.min()) if made else float("nan"),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from daycast.config import Config
 from daycast.core import compare as core
-from daycast.core.verdict import Decision, Gate
+from daycast.core.verdict import Decision
 from daycast.settings import Settings
 from daycast.steps import judge, keys
 from daycast.steps.backtest import ROWS
@@ -30,7 +30,7 @@ def rows(settings: Settings, tested: BacktestRef) -> pd.DataFrame:
 
 def compare(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
     """The leaderboard and the decision on it; leaves ``leaderboard.csv`` and ``decision.json``."""
-    judged, gate = config.backtest, Gate(config.promotion.margin, config.promotion.significance)
+    judged, gate = config.backtest, config.promotion.gate()
     scored = {t.model: rows(settings, t) for t in tested}
     scales = judge.scales(config, table(settings, config, data), folds.test)
     board, decision = core.judge(scored, scales, judged.metric, judged.series, baselines(config), gate)

@@ -14,7 +14,7 @@ from daycast.config import Config
 from daycast.config.reproduce import ControlRow, Figure, FittedRow, NetworkRow, Publication
 from daycast.core import reproduce as core
 from daycast.core.frame import Table
-from daycast.core.verdict import Gate
+from daycast.core.reproduce import Line
 from daycast.errors import ConfigError, DataError
 from daycast.settings import Settings
 from daycast.steps import prepare, published, validate
@@ -47,20 +47,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Line(core.Line):
-    """A number of the core's line, and what was measured before.
-
-    Attributes:
-        measured: the number as measured for this project before, with other code, or NaN. Where nothing was published,
-            ``off`` is the difference from it.
-    """
-
-    measured: float
-
-
-@dataclass(frozen=True)
 class Reproduction:
-    """What came of it: ``lines`` with the columns of ``Line``, by row the control, and the data, if any was needed."""
+    """What came of it: ``lines`` as of ``core.reproduce.Line``, by row the control, and the data, if any was needed."""
 
     lines: pd.DataFrame
     controls: dict[str, Controlled]
@@ -111,14 +99,13 @@ def reproduce(settings: Settings, asked: Request) -> Reproduction:
     for name in asked.rows:
         row = told.rows[name]
         if isinstance(row, ControlRow):
-            gate = Gate(base.promotion.margin, base.promotion.significance)
-            controls[name] = control(settings, name, row, seeds, gate, base.trainer)
+            controls[name] = control(settings, name, row, seeds, base.promotion.gate(), base.trainer)
             lines.append(_control_line(name, row, controls[name]))
         elif data is not None and whole is not None:
             made = _made(settings, (whole, data, base), told, name, seeds)
             tuned = None if row.tuned is None else own.rows(data, row.tuned, row.window)
             lines += [_line(told, name, f, made, tuned, isinstance(row, NetworkRow)) for f in row.figures]
-    return Reproduction(pd.DataFrame([asdict(made) for made in lines]), controls, data, base)
+    return Reproduction(pd.DataFrame([asdict(line) for line in lines]), controls, data, base)
 
 
 def _data(settings: Settings, dataset: str) -> DataRef:
@@ -164,27 +151,9 @@ def _line(
     step = f" +{of.step}" if of.step else " mean" if window.horizon > 1 else ""
     about = (name, row.title, f"{of.series} {of.metric}{step}")
     ours = (float("nan"), "") if tuned is None else (value(tuned), str(row.tuned))
-    return line(about, (of.published, of.measured), [value(rows) for rows in made], seeded, ours)
+    return core.line(about, (of.published, of.measured), [value(rows) for rows in made], seeded, ours)
 
 
 def _control_line(name: str, row: ControlRow, found: Controlled) -> Line:
     mean = float(found.board.set_index("model")["rmse"]["mean"])
-    return line((name, row.title, "rmse"), (core.NOISE_DEVIATION, None), found.networks, True, (mean, "mean"))
-
-
-def line(
-    about: tuple[str, str, str],
-    of: tuple[float | None, float | None],
-    ours: Sequence[float],
-    seeded: bool,
-    tuned: tuple[float, str],
-) -> Line:
-    """``core.reproduce.line`` of a number that was published, or measured before, or both, or neither.
-
-    Args:
-        of: as published, and as measured before.
-    """
-    published, measured = of
-    plain = core.line(about, measured if published is None else published, ours, seeded, tuned)
-    told = {"published": float("nan") if published is None else published}
-    return Line(**asdict(plain) | told, measured=float("nan") if measured is None else measured)
+    return core.line((name, row.title, "rmse"), (core.NOISE_DEVIATION, None), found.networks, True, (mean, "mean"))

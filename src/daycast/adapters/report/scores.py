@@ -82,7 +82,7 @@ def reproduction(lines: pd.DataFrame, title: str, file: Path) -> Path:
     """Published, measured before, ours as published (from the lowest to the highest seed) and ours tuned.
 
     They are shown as shares of the published figure, or else of that measured before, or else of ours; ``lines`` are
-    those of ``core.reproduce.Line`` with ``measured``.
+    those of ``core.reproduce.Line``.
     """
     shown = {
         "published": ("published", GREY, "|"),
