@@ -3,7 +3,7 @@
 import numpy as np
 
 from daycast.core import transform
-from daycast.core.newcomers import arranged
+from daycast.core.newcomers import arranged, newcomers
 from daycast.core.transform import Difference, Scale
 
 STEPS = (Scale("standard"), Difference((7,)), Scale("minmax"))
@@ -29,3 +29,35 @@ def test_without_a_new_series_nothing_is_fitted():
     fitted = transform.fit(STEPS, Y)
     assert arranged(fitted, IDS, IDS, fit) == fitted
     assert arranged(fitted, IDS, ("d",), fit) == transform.fit(STEPS, Y[[3]])
+
+
+def test_a_series_without_a_value_in_the_fit_is_fitted_when_it_has_some():
+    empty = Y.copy()
+    empty[1] = np.nan
+    fitted, asked = transform.fit(STEPS, empty), []
+
+    def fit(new):
+        asked.append(new)
+        return transform.fit(STEPS, Y[new])
+
+    assert fitted.seen == (True, False, True, True)
+    assert arranged(fitted, IDS, IDS, fit) == transform.fit(STEPS, Y)
+    assert arranged(transform.Fitted.from_json(fitted.to_json()), IDS, ("c", "b"), fit) == transform.fit(
+        STEPS, Y[[2, 1]]
+    )
+    assert asked == [[1], [1]]
+
+
+def test_newcomers_are_those_with_values_that_the_fit_had_none_of():
+    empty = Y.copy()
+    empty[1] = np.nan
+    fitted = transform.fit(STEPS, empty[:3])
+    assert newcomers(fitted, IDS[:3], IDS, Y) == [1, 3]
+    assert newcomers(fitted, IDS[:3], ("d", "a", "b"), Y[[3, 0, 1]]) == [0, 2]
+    assert newcomers(fitted, IDS[:3], IDS, empty) == [3]
+    assert newcomers(fitted, IDS[:3], IDS[:3], empty[:3]) == []
+
+
+def test_where_nothing_is_learned_of_each_series_none_is_a_newcomer():
+    steps = (Scale("none", log1p=True), Difference((7,)))
+    assert newcomers(transform.fit(steps, np.abs(Y[:1])), IDS[:1], IDS, np.abs(Y)) == []

@@ -87,6 +87,17 @@ def test_a_class_the_history_has_never_seen_takes_a_wider_level():
     np.testing.assert_allclose(known.at(np.asarray([3]), unseen)[0, 0], np.median(Z[0, 1:4]))
 
 
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_a_series_without_a_normal_day_yet_has_the_level_of_the_days_it_has(statistic):
+    z = np.array([[np.nan, 2.0, np.nan, 8.0, 5.0, 100.0, 7.0], [np.nan] * 5 + [3.0, 4.0], [1.0] + [np.nan] * 6])
+    normal = np.array([False, False, False, False, False, True, True])
+    found = profile.early(z, normal, 3, statistic)
+    middle = {"median": 6.5, "mean": 6.5}[statistic]  # of the last three timestamps, of which one is missing
+    np.testing.assert_array_equal(found[0], [np.nan, 2.0, 2.0, 5.0, middle, np.nan, np.nan])
+    assert np.isnan(found[1]).all()
+    np.testing.assert_array_equal(found[2], 1.0)  # carried on, and for ever
+
+
 def test_deviations_are_from_the_level_known_the_day_before():
     of = codes()
     known = profile.levels(Z, EVENT == 0, of, 3, "median")

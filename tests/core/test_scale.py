@@ -84,3 +84,11 @@ def test_an_absurd_forecast_becomes_infinite_without_a_warning():
 def test_an_unknown_method_is_refused():
     with pytest.raises(TransformError, match="standard"):
         Scale("median")
+
+
+def test_where_logs_were_taken_nothing_comes_back_below_zero():
+    step, y = Scale("standard", log1p=True), np.array([[0.0, 0.0, 3.0, 9.0]])
+    state = fit(step, y)
+    assert_allclose(scale.inverse(step, state, scale.forward(step, state, y)), y, atol=1e-12)
+    assert scale.inverse(step, state, np.array([[-50.0, np.nan]]))[0, 0] == 0.0
+    assert np.isnan(scale.inverse(step, state, np.array([[-50.0, np.nan]]))[0, 1])

@@ -110,6 +110,20 @@ def test_a_series_that_never_was_open_yet_has_the_level_it_has():
     np.testing.assert_array_equal(of.base(np.array([120, 149, 199]), np.array([121, 151, 200]))[1], [0.0, 0.0, 8.0])
 
 
+def test_a_series_that_began_on_an_event_has_the_level_of_that_until_a_normal_day():
+    day = int(np.flatnonzero(LABELS == "fair")[0])
+    born = Y.copy()
+    born[1, :day] = np.nan
+    first = day + int(np.argmax(LABELS[day:] == "none"))
+    of, rows = made(y=born), np.arange(day - 1, first + 1)
+    found = of.base(rows, np.full(len(rows), first + 1))[1]
+    assert np.isnan(found[0])
+    np.testing.assert_array_equal(found[1:-1], [np.median(Y[1, day : row + 1]) for row in rows[1:-1]])
+    assert len(found) > 2
+    assert found[-1] == Y[1, first]
+    np.testing.assert_array_equal(of.base(rows, rows + 1)[0], made().base(rows, rows + 1)[0])
+
+
 def test_signals_of_a_shorter_history_are_the_same_bits():
     whole, short = made(), made(steps=150)
     np.testing.assert_array_equal(whole.observed[:, :150], short.observed)

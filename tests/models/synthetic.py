@@ -42,6 +42,19 @@ def table(y: np.ndarray, flag: np.ndarray | None = None, ahead: int = 28, **chan
     return Table(Panel(**{**fields, **changes}), Future(ds[steps:], known[steps:], names))
 
 
+def celebrated(made: Table, rows: range) -> Table:
+    """With a known column ``event``: a fair on these rows of the panel, and none on others or after it."""
+    steps, names = len(made.panel.ds), ("event=none", "event=fair")
+    fair = np.isin(np.arange(steps + len(made.beyond.ds)), rows).astype(float)
+    known = np.column_stack([np.concatenate([made.panel.known, made.beyond.known]), 1 - fair, fair])
+    spec = replace(made.panel.spec, known={**made.panel.spec.known, "event": ("none", "fair")})
+    known_names = (*made.panel.known_names, *names)
+    return Table(
+        replace(made.panel, spec=spec, known=known[:steps], known_names=known_names),
+        Future(made.beyond.ds, known[steps:], known_names),
+    )
+
+
 def weekly(n: int = 2, steps: int = 500, seed: int = 0, noise: float = 8.0) -> np.ndarray:
     """``(n, steps)``: a week's pattern plus noise that remembers 0.8 of the day before, around 200."""
     rng = np.random.default_rng(seed)

@@ -151,6 +151,38 @@ def test_a_history_without_anything_to_learn_is_refused(family):
 
 
 @FAMILIES
+@pytest.mark.parametrize("seen", [0, 1])
+def test_a_series_with_nothing_to_learn_from_is_forecast_by_its_profile_and_counted(family, seen, tmp_path):
+    y = synthetic.weekly(3, 400)
+    days = y.shape[1] - 28
+    y[1, : days - 20 - seen] = np.nan
+    made = synthetic.table(y)
+    forecaster = model(family)
+    facts = forecaster.fit(made.panel.until(made.panel.ds[-21])).facts
+    assert (facts["learners"], facts["fallback"]) == (2, 1)
+    asked = [synthetic.origin(made)]
+    found = predict(forecaster, asked)
+    history = made.panel
+    told = signals.signals(history, made.future(history.cutoff, 7), np.log1p(history.y), forecaster._recipe, 7)
+    profile = np.expm1(told.base(np.full(7, days - 1), days + np.arange(7)))
+    np.testing.assert_allclose(found[0, 1], profile[1])
+    assert np.abs(found[0, [0, 2]] - profile[[0, 2]]).min() > 0
+    models.save(forecaster, tmp_path / "model")
+    np.testing.assert_array_equal(predict(models.load(tmp_path / "model"), asked), found)
+
+
+@FAMILIES
+def test_steps_ahead_that_no_row_tells_of_are_forecast_by_the_profile(family):
+    y = synthetic.weekly(2, 400)
+    days = y.shape[1] - 28
+    y[1, : days - 12] = np.nan
+    made = synthetic.table(y)
+    forecaster = model(family, 7)
+    assert forecaster.fit(made.panel.until(made.panel.ds[-10])).facts["fallback"] == 0  # three values: steps 1 and 2
+    assert np.isfinite(predict(forecaster, [synthetic.origin(made, back) for back in (9, 0)])).all()
+
+
+@FAMILIES
 def test_other_series_or_features_than_those_fitted_on_are_refused(family):
     made = synthetic.table(synthetic.weekly(2, 300))
     forecaster = model(family)
@@ -209,13 +241,33 @@ def test_a_learner_over_its_time_budget_answers_with_what_it_has(family, tmp_pat
         assert not np.allclose(found[0], profile)
 
 
-@pytest.mark.parametrize("name", ["lightgbm_panel", "gru_profile_panel"])
-def test_a_series_of_a_fortnight_has_its_week_by_the_shipped_models_of_panels(name, root):
-    shipped = yaml.safe_load((root / "conf/model" / f"{name}.yaml").read_text())[name] | {"search": {}}
-    shipped["profile"] |= {"by": ["day"], "year": 84}
-    shipped |= {"rounds": 30, "bags": 1} if name == "lightgbm_panel" else {}
+def shipped_of_panels(name: str, root: Any) -> Any:
+    """A shipped model of panels for made-up series, fast."""
+    told = yaml.safe_load((root / "conf/model" / f"{name}.yaml").read_text())[name] | {"search": {}}
+    told["profile"] |= {"by": ["day"], "year": 84}
+    told |= {"rounds": 30, "bags": 1} if name == "lightgbm_panel" else {}
     kind = config.LightGbm if name == "lightgbm_panel" else config.Recurrent
-    forecaster = models.build(kind.model_validate_json(json.dumps(shipped)), synthetic.context(7))
+    return models.build(kind.model_validate_json(json.dumps(told)), synthetic.context(7))
+
+
+PANELS = pytest.mark.parametrize("name", ["lightgbm_panel", "gru_profile_panel"])
+
+
+@PANELS
+@pytest.mark.parametrize("age", [1, 3, 8])
+def test_a_series_that_began_on_a_holiday_has_a_forecast_by_the_shipped_models_of_panels(name, age, root):
+    made = synthetic.celebrated(synthetic.table(synthetic.weekly(3, 400)), range(360, 372))
+    forecaster = shipped_of_panels(name, root)
+    forecaster.fit(made.panel)
+    days = made.panel.y.shape[1]
+    born = np.where(np.arange(days) < days - age, np.nan, 7 * made.panel.y[-1])
+    found = predict(forecaster, [synthetic.origin(replace(made, panel=synthetic.grown(made.panel, born, "new")))])
+    assert np.abs(found[0, 3] / (7 * made.panel.y[-1, -age:].mean()) - 1).max() < 0.5
+
+
+@PANELS
+def test_a_series_of_a_fortnight_has_its_week_by_the_shipped_models_of_panels(name, root):
+    forecaster = shipped_of_panels(name, root)
     made = synthetic.table(synthetic.weekly(4, 400, noise=1.0) + 40 * (np.arange(400) % 7 > 4))
     forecaster.fit(made.panel)
     days = made.panel.y.shape[1]

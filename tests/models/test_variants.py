@@ -155,6 +155,40 @@ def test_a_new_series_has_the_mean_vector_and_a_scale_of_its_own_past(panel_mode
     np.testing.assert_allclose(model.predict([origin(tenfold, 20, 3)])[0, 3], 10 * alone[0, 3], rtol=1e-5)
 
 
+def test_a_series_that_the_fit_had_no_value_of_is_forecast_from_its_own_level():
+    y = 50 * weekly(n=3, steps=460)
+    days = y.shape[1] - 28
+    y[2, : days - 20] = np.nan  # opens after the fit, but was listed in it
+    made = table(y)
+    model = NeuralForecaster(network(inputs="each"), context(max_epochs=4, patience=4))
+    model.fit(made.panel.until(made.panel.ds[-41]))
+    asked = [origin(made, back, 3) for back in (10, 0)]
+    found = model.predict(asked)
+    assert np.abs(found[1, 2] - y[2, days : days + 3]).mean() < 0.25 * y[2, days:].mean()
+    later = y.copy()
+    later[2, days - 9 : days] *= 50  # not known at the first origin
+    moved = table(later)
+    np.testing.assert_array_equal(model.predict([origin(moved, 10, 3), origin(moved, 0, 3)])[0], found[0])
+    alone = NeuralForecaster(network(inputs="each"), context(max_epochs=4, patience=4))
+    alone.fit(made.panel.only(("s0", "s1")).until(made.panel.ds[-41]))
+    np.testing.assert_allclose(alone.predict(asked), found, rtol=1e-6)
+
+
+def test_a_newcomer_has_the_scale_of_its_newest_values_or_else_of_all_it_has():
+    recipe = replace(build("embedding").recipe, train_steps=50)
+    rng = np.random.default_rng(4)
+    y = np.concatenate([rng.normal(100, 1, (2, 60)), rng.normal(9000, 1, (2, 50))], axis=1)
+    y[1, 60:] = np.nan
+    found = recipe.recent(y)
+    assert np.isnan(found[0, :60]).all()
+    np.testing.assert_array_equal(found[0, 60:], y[0, 60:])
+    np.testing.assert_array_equal(found[1], y[1])
+    made = table(np.concatenate([weekly(n=1, steps=110), y]), ahead=0)
+    none = Transforms.of(recipe, made.panel.only(("s0",))).of_series(recipe, ("s0",), made.panel)
+    assert none.y.states[0]["shift"][1] == pytest.approx(9000, abs=5)
+    assert none.y.states[0]["shift"][2] == pytest.approx(100, abs=5)
+
+
 def test_series_may_go_or_change_their_order_and_keep_their_forecasts(panel_model):
     model, made, _ = panel_model
     whole = model.predict([origin(made, 5, 3)])[0]

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
+import numpy as np
+
+from daycast.core.frame import Float
+from daycast.core.scale import Scale
 from daycast.core.transform import Fitted
+
+
+def newcomers(fitted: Fitted, ids: Sequence[Hashable], wanted: Sequence[Hashable], y: Float) -> list[int]:
+    """Places among ``wanted`` of series whose values ``y (N, T)`` a transform fitted for ``ids`` knows nothing of.
+
+    They were not among those of the fit, or had no value in it; none that has no value here, and none where a transform
+    learns nothing of each series.
+    """
+    if not any(isinstance(step, Scale) and step.method != "none" for step in fitted.steps):
+        return []
+    place = _known(fitted, ids)
+    return [i for i, name in enumerate(wanted) if name not in place and np.isfinite(y[i]).any()]
 
 
 def arranged(
@@ -13,10 +29,10 @@ def arranged(
     """A transform fitted for the series ``ids`` as one for ``wanted``, in their order; series that left are dropped.
 
     Args:
-        fit: called with the places among ``wanted`` of series that are new, if any; gives a transform of the same steps
-            fitted on them.
+        fit: called with the places among ``wanted`` of series that are new or had no value in the fit, if any; gives a
+            transform of the same steps fitted on them.
     """
-    place = {name: i for i, name in enumerate(ids)}
+    place = _known(fitted, ids)
     new = [i for i, name in enumerate(wanted) if name not in place]
     parts = [fitted, fit(new)] if new else [fitted]
     place |= {wanted[i]: len(ids) + k for k, i in enumerate(new)}
@@ -24,4 +40,10 @@ def arranged(
     for of_step in zip(*(part.states for part in parts), strict=True):
         joined = {name: [value for state in of_step for value in state[name]] for name in of_step[0]}
         states.append({name: [values[place[series]] for series in wanted] for name, values in joined.items()})
-    return Fitted(fitted.steps, tuple(states), len(wanted))
+    seen = [one for part in parts for one in part.seen]
+    return Fitted(fitted.steps, tuple(states), tuple(seen[place[series]] for series in wanted))
+
+
+def _known(fitted: Fitted, ids: Sequence[Hashable]) -> dict[Hashable, int]:
+    """The place of each series that was seen in the fit."""
+    return {name: i for i, name in enumerate(ids) if fitted.seen[i]}

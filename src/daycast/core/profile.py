@@ -3,7 +3,8 @@
 A class is a combination of known categorical columns, such as weekday and day type. Its level is the median or mean of
 its last ``window`` *normal* timestamps, those without an event. A class that has too few of them (a Thursday run as a
 Sunday is a holiday each time) takes the level of a wider class: the first column is dropped, then the next, and in the
-end all normal timestamps count. Levels at a timestamp use nothing later.
+end all normal timestamps count. A series that was never observed on one of those yet, as it began on a holiday, has
+the level of what it has (``early``). Levels at a timestamp use nothing later.
 
 Letters of ``core.frame``; ``R`` pairs of a timestamp and a class, ``D`` widths of classes (columns + 1).
 """
@@ -110,6 +111,23 @@ def levels(
                 last[rows, code] = rows
         latest.append(np.maximum.accumulate(last, axis=0))
     return Levels(rolled, tuple(latest))
+
+
+def early(z: Float, normal: NDArray[np.bool_], window: int, statistic: Literal["median", "mean"]) -> Float:
+    """The level ``(N, T)`` of a series' last ``window`` timestamps, whatever they are, before its first normal value.
+
+    NaN from that value on, and where nothing was observed.
+
+    Args:
+        z, normal, window, statistic: as ``levels`` takes them.
+    """
+    out = np.full(z.shape, np.nan)
+    for n, row in enumerate(z):
+        known = np.flatnonzero(np.isfinite(row) & normal)
+        end = known[0] if len(known) else len(row)
+        moving = pd.Series(row[:end]).rolling(window, min_periods=1)
+        out[n, :end] = getattr(moving, statistic)().ffill()
+    return out
 
 
 def deviations(z: Float, of: Codes, known: Levels) -> Float:

@@ -81,12 +81,12 @@ def forward(step: Scale, state: State, y: Float) -> Float:
 
 
 def inverse(step: Scale, state: State, z: Float) -> Float:
-    """Values of which ``z (..., N, H)`` are the scaled ones."""
+    """Values of which ``z (..., N, H)`` are the scaled ones; none below 0 where logs were taken, as none was there."""
     x = z * _column(state, "scale") + _column(state, "shift")
     if not step.log1p:
         return x
     with np.errstate(over="ignore"):  # an absurd forecast becomes inf, which the output contract then names
-        return np.asarray(np.expm1(x))
+        return np.asarray(np.maximum(np.expm1(x), 0.0))
 
 
 def _column(state: State, name: str) -> Float:

@@ -63,6 +63,7 @@ class Signals:
 
     Attributes:
         levels: the profile.
+        early: the level of a series without a normal timestamp yet, ``(N, T)``; see ``profile.early``.
         newest: the same of the newest timestamps of each class alone; ``None``: they are not told.
         classes: of each timestamp of history and future, ``(D, S)``.
         event: code of the event's day at each, ``(S,)``; 0 is none.
@@ -76,6 +77,7 @@ class Signals:
     """
 
     levels: Levels
+    early: Float
     newest: Levels | None
     classes: Codes
     event: Codes
@@ -85,7 +87,8 @@ class Signals:
 
     def base(self, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
         """The profile ``(N, R)`` of the timestamps ``days (R,)`` as known at ``rows (R,)``; NaN where unknown."""
-        return self.levels.at(rows, self.classes[:, days])
+        found = self.levels.at(rows, self.classes[:, days])
+        return np.where(np.isnan(found), self.early[:, rows], found)
 
     def newer(self, rows: NDArray[np.integer], days: NDArray[np.integer]) -> Float:
         """How far the newest of the classes of ``days (R,)`` stand from their profile, as known at ``rows (R,)``.
@@ -145,6 +148,7 @@ def signals(history: Panel, future: Future | None, z: Float, recipe: Recipe, hor
         observed.append(level - before)
     return Signals(
         known,
+        profile.early(*usual[:2], recipe.window, recipe.statistic),
         newest,
         of,
         event,

@@ -71,12 +71,12 @@ class Fitted:
     Attributes:
         steps: in the order of ``forward``.
         states: one per step.
-        series: N, how many series it was fitted on.
+        seen: which of the N series had a value; the others have a neutral state, which says nothing of them.
     """
 
     steps: tuple[Step, ...]
     states: tuple[State, ...]
-    series: int
+    seen: tuple[bool, ...]
 
     @property
     def memory(self) -> int:
@@ -87,7 +87,8 @@ class Fitted:
         """JSON-able values that ``from_json`` takes back without losing a bit."""
         names = {kind: name for name, kind in _KINDS.items()}
         steps = [{"kind": names[type(one)], **asdict(one)} for one in self.steps]
-        return {"series": self.series, "steps": steps, "states": [dict(state) for state in self.states]}
+        told = {"series": len(self.seen), "unseen": [i for i, seen in enumerate(self.seen) if not seen], "steps": steps}
+        return told | {"states": [dict(state) for state in self.states]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Fitted:
@@ -95,16 +96,16 @@ class Fitted:
         try:
             steps = tuple(step(one) for one in values["steps"])
             states = tuple({name: [float(x) for x in row] for name, row in s.items()} for s in values["states"])
-            fitted = cls(steps, states, int(values["series"]))
+            seen = tuple(i not in values.get("unseen", ()) for i in range(int(values["series"])))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _unreadable(repr(error)) from error
         if len(steps) != len(states):
             raise _unreadable(f"{len(states)} states for {len(steps)} steps")
         for one, state in zip(steps, states, strict=True):
             wanted = {"shift", "scale"} if isinstance(one, Scale) else set()
-            if set(state) != wanted or any(len(row) != fitted.series for row in state.values()):
-                raise _unreadable(f"a state of {sorted(state)} for {one} over {fitted.series} series")
-        return fitted
+            if set(state) != wanted or any(len(row) != len(seen) for row in state.values()):
+                raise _unreadable(f"a state of {sorted(state)} for {one} over {len(seen)} series")
+        return cls(steps, states, seen)
 
 
 def _unreadable(found: str) -> TransformError:
@@ -136,14 +137,14 @@ def fit(steps: Sequence[Step], y: Float) -> Fitted:
             f"finite values of at most {LARGEST:g}", f"{beyond} others", "correct them, or mark them as missing"
         )
     states: list[State] = []
-    size = _size(y)
+    size, seen = _size(y), tuple(bool(np.isfinite(row).any()) for row in y)
     for one in steps:
         functions = _FUNCTIONS[type(one)]
         states.append(functions.fit(one, y, size))
         y = functions.forward(one, states[-1], y)
         # Differences carry the rounding of the values they came from: a straight line has no spread after one.
         size = size if isinstance(one, Difference) else _size(y)
-    return Fitted(tuple(steps), tuple(states), len(y))
+    return Fitted(tuple(steps), tuple(states), seen)
 
 
 def _size(y: Float) -> Float:
@@ -240,9 +241,9 @@ def inverse_paths(fitted: Fitted, z: Float, tail: Float) -> Float:
 
 def _series(fitted: Fitted, values: Float, name: str) -> Float:
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim < 2 or array.shape[-2] != fitted.series:
+    if array.ndim < 2 or array.shape[-2] != len(fitted.seen):
         raise TransformError(
-            f"{name} as (..., N, steps) with N = {fitted.series}, the series that the transform was fitted on",
+            f"{name} as (..., N, steps) with N = {len(fitted.seen)}, the series that the transform was fitted on",
             f"shape {array.shape}",
             "hand in the same series in the same order, or fit again",
         )

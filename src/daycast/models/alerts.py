@@ -65,7 +65,9 @@ class BaseRate:
 
 
 class Logistic(Tabular):
-    """Logistic regression on the signals that tabular models have."""
+    """Logistic regression on the signals that tabular models have; NaN for a series that it could not learn from."""
+
+    unlearned = float("nan")
 
     def __init__(self, config: config.Logistic, rule: Rule, context: BuildContext) -> None:
         super().__init__(config, context)

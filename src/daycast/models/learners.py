@@ -26,7 +26,7 @@ class Learner(Protocol):
     dummies: ClassVar[bool]
 
     def learn(self, x: Float, y: Float, names: tuple[str, ...], clock: Clock) -> bool:
-        """Learn from rows ``x (R, P)``, NaN where not told, with features ``names``, and deviations ``y (R,)``.
+        """Learn from rows ``x (R, P)``, NaN where not told, with features ``names``, and deviations ``y (R,)``, R > 0.
 
         Returns:
             Whether it was done in time. Where not, it answers with what it has learned until then.
@@ -115,37 +115,43 @@ class Trees:
 class Ridge:
     """Ridge regression by scikit-learn, one for each step ahead, on scaled features; NaN counts as the mean.
 
-    The clock is asked before each step; those that are not learned in time answer 0, so that the profile is forecast.
+    The clock is asked before each step. Those that are not learned in time, or have no row to learn from, answer 0, so
+    that the profile is forecast.
     """
 
     dummies: ClassVar[bool] = True
 
-    def __init__(self, config: config.Linear | config.Logistic, context: BuildContext) -> None:  # noqa: ARG002
-        self._penalty = config.penalty
+    def __init__(self, config: config.Linear | config.Logistic, context: BuildContext) -> None:
+        self._penalty, self._horizon = config.penalty, context.horizon
         self._learned: Arrays = {}  # mean, scale and weight (H, P), intercept (H,)
 
     def learn(self, x: Float, y: Float, names: tuple[str, ...], clock: Clock) -> bool:
         """As ``Learner``; the first feature is the step."""
         from sklearn import preprocessing
 
-        steps, features = int(x[:, 0].max()), len(names)
+        steps, features = self._horizon, len(names)
         self._learned = {
             "mean": np.zeros((steps, features)),
             "scale": np.ones((steps, features)),
             "weight": np.zeros((steps, features)),
-            "intercept": np.zeros(steps),
+            "intercept": np.full(steps, self._without(y)),
         }
-        for step in range(1, steps + 1):
+        for step in np.unique(x[:, 0]).astype(int):
             try:
                 clock.check()
             except OverBudgetError:
                 return False
             rows = x[:, 0] == step
-            scaler = preprocessing.StandardScaler().fit(x[rows])
+            with np.errstate(invalid="ignore"):  # a feature that no row tells has no mean, and counts as told nowhere
+                scaler = preprocessing.StandardScaler().fit(x[rows])
             found = (scaler.mean_, scaler.scale_, *self._solved(np.nan_to_num(scaler.transform(x[rows])), y[rows]))
             for part, value in zip(self._learned.values(), found, strict=True):
                 part[step - 1] = value
         return True
+
+    def _without(self, y: Float) -> float:  # noqa: ARG002
+        """The intercept of a step that has no weights, where ``y`` is what all steps learn from."""
+        return 0.0
 
     def _solved(self, x: Float, y: Float) -> tuple[Float, float]:
         """Weights and intercept of one step."""
@@ -172,12 +178,15 @@ class Ridge:
 class LogOdds(Ridge):
     """Logistic regression by scikit-learn in the same form: learns from 1 and 0, and answers with probabilities."""
 
+    def _without(self, y: Float) -> float:
+        ones = y.sum()  # half a case of either kind keeps the odds finite
+        return float(np.log((ones + 0.5) / (len(y) - ones + 0.5)))
+
     def _solved(self, x: Float, y: Float) -> tuple[Float, float]:
         from sklearn.linear_model import LogisticRegression
 
-        ones = y.sum()
-        if ones in (0, len(y)):  # nothing to tell apart; half a case of either kind keeps the odds finite
-            return np.zeros(x.shape[1]), float(np.log((ones + 0.5) / (len(y) - ones + 0.5)))
+        if y.sum() in (0, len(y)):  # nothing to tell apart
+            return np.zeros(x.shape[1]), self._without(y)
         model = LogisticRegression(C=1 / (self._penalty * len(y)), max_iter=1000).fit(x, y)
         return model.coef_[0], float(model.intercept_[0])
 

@@ -33,8 +33,8 @@ class NeuralForecaster:
     """A recurrent network on windows of transformed values; see ``config.Recurrent``.
 
     Series with gaps are forecast from their seasonally filled history; one without any observation gets NaN. With
-    inputs ``each``, series may come and go after the fit: a new one is transformed by what its own history up to the
-    origin tells, and if there is an embedding it has the mean vector.
+    inputs ``each``, series may come and go after the fit. One that the fit had no value of is transformed by what its
+    own history up to the origin tells, and if there is an embedding it has the mean vector.
     """
 
     def __init__(self, config: config.Recurrent, context: BuildContext) -> None:
@@ -154,12 +154,13 @@ class NeuralForecaster:
     def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
         """Origins that share a transform, the place of the first, and the transform."""
         fitted = self._names["series"]
-        ids = origins[0].history.ids
+        longest = max((origin.history for origin in origins), key=lambda history: len(history.ds))
         # With a new one each by itself: what a later origin tells of it is not known at an earlier one.
-        size = len(origins) if set(ids) <= set(fitted) else 1
+        new = self._transforms.new(fitted, longest)
+        size = 1 if new else len(origins)
         for first in range(0, len(origins), size):
             some, transforms = origins[first : first + size], self._transforms
-            if list(ids) != fitted:
+            if new or list(longest.ids) != fitted:
                 transforms = transforms.of_series(self.recipe, fitted, some[0].history)
             yield first, some, transforms
 

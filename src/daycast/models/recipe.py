@@ -17,7 +17,7 @@ from daycast.core.context import Context, context
 from daycast.core.fill import seasonal_fill
 from daycast.core.forecast import Origin, together
 from daycast.core.frame import Float, Panel
-from daycast.core.newcomers import arranged
+from daycast.core.newcomers import arranged, newcomers
 from daycast.core.transform import Fitted, Scale, Step
 from daycast.core.windows import Arrays, Layout, Windows, as_series
 from daycast.errors import ModelError
@@ -74,6 +74,11 @@ class Recipe:
         """The rows to learn from."""
         steps = len(history.ds)
         return history.since(history.ds[max(0, steps - (self.train_steps or steps))])
+
+    def recent(self, y: Float) -> Float:
+        """``y (N, T)`` without what is older than the rows to learn from, for series that have a value among those."""
+        old = np.arange(y.shape[1]) < y.shape[1] - (self.train_steps or y.shape[1])
+        return np.where(old & np.isfinite(y[:, ~old]).any(axis=1, keepdims=True), np.nan, y)
 
     def check(self, windows: Windows, history: Panel) -> None:
         """Raise ``ModelError`` where windows are of another history or recipe, as far as their shapes tell."""
@@ -154,16 +159,20 @@ class Transforms(NamedTuple):
                 )
 
     def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
-        """As fitted for the series ``ids``, in ``history``'s order; those that are not among them are fitted on it."""
-        recent, each = recipe.limited(history), range(history.past.shape[2])
-        y = arranged(self.y, ids, history.ids, lambda new: transform.fit(recipe.steps, recent.y[new]))
+        """As fitted for the series ``ids``, in ``history``'s order; those that it tells nothing of are fitted on it."""
+        y = arranged(self.y, ids, history.ids, lambda new: transform.fit(recipe.steps, recipe.recent(history.y[new])))
         if self.past is None:
             return Transforms(y, None, self.spread, self.known)
-        of_past = as_series(recent.past)
-        channels = (list(product(names, each)) for names in (ids, history.ids))
-        return Transforms(
-            y, arranged(self.past, *channels, lambda new: _standard(of_past[new])), self.spread, self.known
-        )
+        of_past = as_series(history.past)
+        past = arranged(self.past, *_channels(history, ids), lambda new: _standard(recipe.recent(of_past[new])))
+        return Transforms(y, past, self.spread, self.known)
+
+    def new(self, ids: Sequence[str], history: Panel) -> bool:
+        """Whether ``of_series`` would learn something of this history."""
+        if newcomers(self.y, ids, history.ids, history.y):
+            return True
+        of_past = as_series(history.past)
+        return self.past is not None and bool(newcomers(self.past, *_channels(history, ids), of_past))
 
     def raw(self, recipe: Recipe, z: Float, seen: Context) -> Float:
         """Raw values (of low days: probabilities) ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never
@@ -196,6 +205,12 @@ def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
     """The transforms of y and of the past covariates, if there are any."""
     past = as_series(history.past)
     return transform.fit(recipe.steps, history.y), _standard(past) if len(past) else None
+
+
+def _channels(history: Panel, ids: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Names of the past covariates of the series ``ids``, and of the history's."""
+    each = range(history.past.shape[2])
+    return list(product(ids, each)), list(product(history.ids, each))
 
 
 def _standard(past: Float) -> Fitted:

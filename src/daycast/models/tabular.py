@@ -7,14 +7,14 @@ plus what the model adds. Letters of ``core.frame`` and ``core.tabular``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from daycast.core import held, transform
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin, together
 from daycast.core.frame import Float, Future, Panel
-from daycast.core.newcomers import arranged
+from daycast.core.newcomers import arranged, newcomers
 from daycast.core.signals import signals
 from daycast.core.tabular import Rows, Source
 from daycast.core.transform import Fitted
@@ -34,13 +34,17 @@ CHUNK = 200_000
 
 class Tabular:
     """``inputs: joint`` fits one learner per series, with the signals of the others beside its own; ``inputs: each``
-    one learner of all series, which tells them apart by their static covariates."""
+    one learner of all series, which tells them apart by their static covariates. A series of its own that has nothing
+    to learn from yet is forecast by its profile alone; facts count it as ``fallback``."""
+
+    unlearned: ClassVar[float] = 0.0
+    """What is answered where there was nothing to learn from."""
 
     def __init__(self, config: config.LightGbm | config.Linear | config.Logistic, context: BuildContext) -> None:
         """What is learned with follows from the family of ``config``."""
         self._config, self._context = config, context
         self._new = learners.FAMILIES[config.family]
-        self._learners: list[Learner] = []
+        self._learners: list[Learner | None] = []
         self._recipe = config.profile.recipe()
         self._steps = tuple(transform.step(s.model_dump()) for s in config.transforms)
         self.horizon, self.min_history = context.horizon, 1
@@ -51,11 +55,11 @@ class Tabular:
         self._transform: Fitted
 
     def fit(self, history: Panel, windows: Windows | None = None, on_epoch: OnEpoch | None = None) -> FitReport:  # noqa: ARG002
-        """Learn from every origin and step of the history whose target was observed; facts tell how many learners were
-        over their time budget.
+        """Learn from every origin and step of the history whose target was observed; facts tell how many series have
+        none, and how many learners were over their time budget.
 
         Raises:
-            HistoryError: there is none.
+            HistoryError: no series has one.
             ModelError: a column of the profile is not known.
         """
         self._ids, self._transform = history.ids, transform.fit(self._steps, history.y)
@@ -68,16 +72,22 @@ class Tabular:
             parts = [self._examples(source, n, members, z, (origin, step)) for n in members]
             x, y = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
             if not len(y):
-                raise HistoryError(
-                    "an observed value with a profile before it", "none in the history", "bring more history"
-                )
+                self._learners.append(None)
+                continue
             learner = self._new(self._config, self._context)
             clock = Clock(getattr(self._config, "budget_s", None))  # alerts have no budget
             late += not learner.learn(x, y, self._names, clock)
             self._learners.append(learner)
             rows += len(y)
-        facts = {"rows": rows, "features": len(self._names), "learners": len(self._learners), "over_budget": late}
-        return FitReport(facts=facts)
+        learned = sum(learner is not None for learner in self._learners)
+        if not learned:
+            raise HistoryError(
+                "an observed value with a profile before it",
+                f"none in {len(history.ds)} timestamps of {len(self._ids)} series",
+                "bring more history",
+            )
+        facts = {"rows": rows, "features": len(self._names), "learners": learned, "over_budget": late}
+        return FitReport(facts=facts | {"fallback": len(self._learners) - learned})
 
     def _members(self, series: int) -> list[tuple[int, ...]]:
         """Of so many series, those of each model."""
@@ -112,7 +122,8 @@ class Tabular:
 
     def _targets(self, source: Source, series: int, z: Float, origin: Rows, days: Rows) -> Float:
         """What a learner learns of one series' timestamps ``days`` as seen from the origins, ``(R,)``."""
-        return z[series, days] - source.signals.base(origin, days)[series]
+        # From the profile proper alone: what a series begins with on a holiday is no usual level to learn from.
+        return z[series, days] - source.signals.levels.at(origin, source.signals.classes[:, days])[series]
 
     def _start(self, source: Source, origin: Rows, days: Rows) -> Float:
         """What learners' answers are added to, ``(N, R)``: the profile of the timestamps as known at the origins."""
@@ -133,8 +144,9 @@ class Tabular:
         self._require_fit()
         horizon = len(origins[0].future.ds)
         out = np.full((len(origins), len(origins[0].history.ids), horizon), np.nan)
+        last = max((origin.history for origin in origins), key=lambda history: len(history.ds))
         # With a new series each by itself: what a later origin tells of it is not known at an earlier one.
-        apart = not set(origins[0].history.ids) <= set(self._ids)
+        apart = newcomers(self._transform, self._ids, last.ids, last.y)
         for members, longest in [([o], origin) for o, origin in enumerate(origins)] if apart else together(origins):
             history, fitted = longest.history, self._arranged(longest.history)
             z = transform.forward(fitted, history.y)
@@ -145,9 +157,7 @@ class Tabular:
 
     def _arranged(self, history: Panel) -> Fitted:
         """The transform of a history's series. Raises ``ModelError`` where they must be those of the fit and aren't."""
-        if history.ids == self._ids:
-            return self._transform
-        if not self.takes_new_series:
+        if history.ids != self._ids and not self.takes_new_series:
             raise ModelError(
                 f"the {len(self._ids)} series that the model was fitted on, {list(self._ids[:5])} …",
                 f"{len(history.ids)} series, {list(history.ids[:5])} …",
@@ -168,6 +178,9 @@ class Tabular:
         origin, step = (a.ravel() for a in np.meshgrid(cutoffs, np.arange(1, horizon + 1), indexing="ij"))
         z = self._start(source, origin, origin + step)
         for learner, members in zip(self._learners, self._members(len(z)), strict=True):
+            if learner is None:
+                z[list(members)] += self.unlearned
+                continue
             for n in members:
                 for part in _chunks(len(origin)):
                     x, names = source.rows(n, self._others(n), origin[part], step[part])
@@ -185,7 +198,8 @@ class Tabular:
         self._require_fit()
         values = {"ids": list(self._ids), "names": list(self._names), "known": list(self._known)}
         values["transform"] = self._transform.to_json()
-        return values, {f"{i}.{n}": a for i, one in enumerate(self._learners) for n, a in one.state().items()}
+        learned = [(i, learner) for i, learner in enumerate(self._learners) if learner is not None]
+        return values, {f"{i}.{n}": a for i, learner in learned for n, a in learner.state().items()}
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave."""
@@ -194,8 +208,10 @@ class Tabular:
         self._learners = []
         for i in range(len(self._members(len(self._ids)))):
             prefix = f"{i}."
-            learner = self._new(self._config, self._context)
-            learner.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            learner = self._new(self._config, self._context) if own else None
+            if learner is not None:
+                learner.restore(own)
             self._learners.append(learner)
 
     def _require_fit(self) -> None:
