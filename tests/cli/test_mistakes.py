@@ -69,6 +69,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
         (["data", "restore", "--run", "abc"], 6, "abc"),
         (["reproduce", "--rows", "simple_rn"], 2, "did you mean `simple_rnn`"),
+        (["reproduce", "--rows", "nope,simple_rn,gru"], 2, "`nope`, `simple_rn`"),
+        (["reproduce", "--rows", ","], 2, "`,`"),
         (["reproduce", "--quick", "--quiet"], 3, "daycast ingest dataset=cta --from FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

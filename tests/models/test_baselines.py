@@ -1,5 +1,6 @@
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from synthetic import context, origin, table
 from daycast import config
 from daycast.config.models import Mean as MeanSection
 from daycast.core.forecast import Forecaster, predict
+from daycast.core.frame import Future, Table
 from daycast.errors import ConfigError
 from daycast.models.baselines import DayTypeNaive, Mean, Naive, SeasonalNaive
 
@@ -93,6 +95,25 @@ def test_day_type_naive_agrees_with_a_slow_oracle_on_holes(window, seed):
     past, ahead = one.history.levels("day")[0], one.future.levels("day")[0]
     expected = [day_type_oracle(row, past, ahead, window) for row in one.history.y.tolist()]
     np.testing.assert_allclose(day_type(window=window).predict([one])[0], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_several_columns_all_must_be_equal(seed):
+    made, rng = gappy(seed=seed), np.random.default_rng(seed)
+    kinds = np.eye(2)[rng.integers(0, 2, len(made.panel.ds) + len(made.beyond.ds))]
+    steps, names = len(made.panel.ds), (*made.panel.known_names, "kind=a", "kind=b")
+    known = np.column_stack([np.concatenate([made.panel.known, made.beyond.known]), kinds])
+    spec = replace(made.panel.spec, known={**made.panel.spec.known, "kind": ("a", "b")})
+    two = Table(
+        replace(made.panel, spec=spec, known=known[:steps], known_names=names),
+        Future(made.beyond.ds, known[steps:], names),
+    )
+    one = origin(two, back=3, horizon=20)
+    past, ahead = (2 * of.levels("day")[0] + of.levels("kind")[0] for of in (one.history, one.future))
+    expected = [day_type_oracle(row, past, ahead, 2) for row in one.history.y.tolist()]
+    found = day_type(("day", "kind"), window=2).predict([one])[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    np.testing.assert_array_equal(day_type(("day",), window=2).predict([one]), day_type(window=2).predict([one]))
 
 
 def test_a_level_never_seen_gets_the_last_observed_value():

@@ -51,7 +51,7 @@ def reproduce(
     from daycast.steps import reproduce as step
 
     names = [name.strip() for part in rows or () for name in part.split(",") if name.strip()]
-    asked = step.request(told, names, seeds, overrides or [], quick)
+    asked = step.request(told, names or rows or [], seeds, overrides or [], quick)
     with console.progress(quiet):
         found = step.reproduce(here, asked)
         recorded = log.record(here, asked, found)
@@ -68,6 +68,7 @@ def _show(asked: Request, found: Reproduction) -> None:
     import pandas as pd
 
     from daycast.cli import console
+    from daycast.core.reproduce import NOISE_DEVIATION
 
     lines = found.lines
     shown = pd.DataFrame(
@@ -98,7 +99,9 @@ def _show(asked: Request, found: Reproduction) -> None:
         console.table(controlled.board[["rank", "model", "n_rows", "rmse", "skill"]], f"{name}: leaderboard on noise")
         verdict = "nothing is promoted over the mean" if controlled.passed else "FAILED"
         console.line(f"  {verdict}: {controlled.decision.reasons[-1]}")
-        console.line(f"  RMSE of the noise itself on these values: {controlled.own:.3f}")
+        console.line(
+            f"  RMSE of the noise itself: {controlled.own:.3f} on these values, {NOISE_DEVIATION:.3f} of all such"
+        )
 
 
 def _document(asked: Request, found: Reproduction) -> dict[str, Any]:

@@ -37,12 +37,19 @@ class SeasonalNaive(Family):
 
 
 class DayTypeNaive(Family):
-    """The mean of the last days of the same day type."""
+    """The mean of the last days of the same day type, or of the same day type and weekday."""
 
     baseline: ClassVar[bool] = True
     family: Literal["day_type_naive"] = Field(description="kind of model")
-    column: str = Field(description="known categorical column that holds the day type")
+    column: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="known categorical column that holds the day type, or several that must all be equal"
+    )
     window: int = Field(ge=1, description="how many such days are averaged")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns, one or several."""
+        return (self.column,) if isinstance(self.column, str) else self.column
 
 
 class Blend(Family):

@@ -225,7 +225,7 @@ class Config(Section):
                 for c in getattr(one, "known", None) or ()
                 if c not in known and c not in waves
             ]
-            categories = [one.column] if isinstance(one, DayTypeNaive) else []
+            categories = [*one.columns] if isinstance(one, DayTypeNaive) else []
             if (profile := getattr(one, "profile", None)) is not None:
                 categories += profile.by
             faults += [

@@ -100,41 +100,46 @@ class SeasonalNaive(_LookUp):
 
 
 class DayTypeNaive(_LookUp):
-    """The mean of the last ``window`` observed values at the same level of a known column, such as the day type.
+    """The mean of the last ``window`` observed values at the same levels of known columns, such as the day type.
 
-    Fewer than ``window`` of them are averaged as they are; where a level was never observed, the last observed value of
-    any level stands in.
+    Fewer than ``window`` of them are averaged as they are; where these levels were never observed together, the last
+    observed value of any stands in.
 
     Raises:
-        ConfigError: the column is not among the known categorical columns.
+        ConfigError: a column is not among the known categorical columns.
     """
 
     def __init__(self, config: config.DayTypeNaive, context: BuildContext) -> None:  # noqa: ARG002
-        """``config.column`` names the column, ``config.window`` counts the values averaged."""
-        self._column, self._window = config.column, config.window
+        """``config.columns`` names the columns, ``config.window`` counts the values averaged."""
+        self._columns, self._window = config.columns, config.window
 
     def _check(self, history: Panel) -> None:
-        self._levels(history)
+        for column in self._columns:
+            self._levels(history, column)
 
-    def _levels(self, known: Panel | Future) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-        found = known.levels(self._column)
+    def _levels(self, known: Panel | Future, column: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        found = known.levels(column)
         if found is None:
             categorical = sorted({name.split("=", 1)[0] for name in known.known_names if "=" in name})
             raise ConfigError(
                 f"a categorical known column, of {categorical}",
-                f"column: {self._column}",
+                f"column: {column}",
                 "name one of them in conf/model/, or declare this one in covariates.known of the dataset",
             )
         return found
 
     def _one(self, origin: Origin) -> Float:
         y = origin.history.y
-        codes, names = self._levels(origin.history)
-        ahead, ahead_names = self._levels(origin.future)
+        codes, ahead = (np.zeros(len(known.ds), dtype=np.int64) for known in (origin.history, origin.future))
+        for column in self._columns:
+            own, names = self._levels(origin.history, column)
+            coming, coming_names = self._levels(origin.future, column)
+            place = np.array([names.index(name) for name in coming_names])
+            codes, ahead = codes * len(names) + own, ahead * len(names) + place[coming]
         out = np.empty((len(y), len(ahead)))
-        for level in np.unique(ahead):
-            same = np.flatnonzero(codes == names.index(ahead_names[level]))
-            out[:, ahead == level] = _mean_of_last(y, same, self._window)[:, None]
+        for code in np.unique(ahead):
+            same = np.flatnonzero(codes == code)
+            out[:, ahead == code] = _mean_of_last(y, same, self._window)[:, None]
         gaps = np.isnan(out).any(axis=1)
         out[gaps] = np.where(np.isnan(out[gaps]), last_observed(y[gaps])[:, None], out[gaps])
         return out

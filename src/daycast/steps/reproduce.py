@@ -62,16 +62,16 @@ def request(
     """What the command line asks for, checked.
 
     Raises:
-        ConfigError: a row does not exist; the nearest names are told.
+        ConfigError: rows do not exist; the nearest names are told.
     """
-    for name in rows:
-        if name not in told.rows:
-            near = difflib.get_close_matches(name, told.rows, n=3, cutoff=0.4)
-            raise ConfigError(
-                f"rows among {', '.join(told.rows)}",
-                f"`{name}`",
-                f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "name one of them",
-            )
+    unknown = [name for name in rows if name not in told.rows]
+    if unknown:
+        near = [n for name in unknown for n in difflib.get_close_matches(name, told.rows, n=3, cutoff=0.4)]
+        raise ConfigError(
+            f"rows among {', '.join(told.rows)}",
+            ", ".join(f"`{name}`" for name in unknown),
+            f"did you mean {' or '.join(f'`{n}`' for n in dict.fromkeys(near))}?" if near else "name some of them",
+        )
     wanted = rows or (told.quick.rows if quick else tuple(told.rows))
     chosen = tuple(name for name in told.rows if name in wanted)
     if quick:
@@ -156,4 +156,4 @@ def _line(
 
 def _control_line(name: str, row: ControlRow, found: Controlled) -> Line:
     mean = float(found.board.set_index("model")["rmse"]["mean"])
-    return core.line((name, row.title, "rmse"), (core.NOISE_DEVIATION, None), found.networks, True, (mean, "mean"))
+    return core.line((name, row.title, "rmse"), (None, None), found.networks, True, (mean, "mean"))
