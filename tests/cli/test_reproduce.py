@@ -107,6 +107,7 @@ def test_every_figure_stands_beside_what_was_published(reproduced: dict[str, Any
     assert network["spread"] is None
     assert network["measured"] is None
     assert lines["seasonal_naive", "rail mae"]["seeds"] == 0
+    assert lines["noise_control", "rmse"]["published"] is None  # the noise's own deviation is nobody's figure
     assert reproduced["quick"] is True
 
 
