@@ -183,3 +183,12 @@ def test_cross_entropy_of_the_surest_mistake_stays_finite():
 def test_probabilities_have_no_quantiles():
     with pytest.raises(ModelError, match="one of probabilities"):
         emission("cross_entropy", ()).quantiles(torch.zeros(1), (0.5,))
+
+
+@pytest.mark.parametrize("raw", [0.0, 900.0, 1e7])
+def test_the_likelihood_of_students_t_is_exact_to_three_digits_at_any_degrees(raw):
+    x, target = torch.tensor([[[0.3, 1.0, raw]]]), torch.tensor([[1.5]])
+    scale = float(torch.nn.functional.softplus(torch.tensor(1.0)))
+    degrees = 2 + (raw if raw > 20 else math.log1p(math.exp(raw)))
+    expected = -stats.t.logpdf(1.5, degrees, 0.3, scale)
+    assert emission("student_t", ()).loss(x, target).item() == pytest.approx(expected, rel=1e-3)

@@ -100,7 +100,9 @@ class Covariates(Section):
     known: dict[str, tuple[str, ...] | None] = Field(
         description="calendar columns known ahead, equal for all series: column -> its levels (text) or null (numeric)"
     )
-    past: tuple[str, ...] = Field(description="numeric columns known up to the cutoff only")
+    past: tuple[str, ...] = Field(
+        description="numeric columns known up to the cutoff only, seen by networks without a profile alone"
+    )
     static: dict[str, tuple[str, ...] | None] = Field(description="constant per series: column -> its levels or null")
 
 

@@ -156,7 +156,9 @@ class StudentT:
 
     def _shape(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and degrees of freedom, ``(...)`` each."""
-        return functional.softplus(x[..., 1]) + SMALLEST, functional.softplus(x[..., 2]) + 2
+        # More degrees are a normal distribution, and in float32 their gamma functions lose the likelihood's digits.
+        degrees = (functional.softplus(x[..., 2]) + 2).clamp(max=1000.0)
+        return functional.softplus(x[..., 1]) + SMALLEST, degrees
 
     def loss(self, x: Tensor, target: Tensor) -> Tensor:
         x = x.float()
