@@ -29,8 +29,9 @@ def reproduce(
 
     The rows are in conf/reproduce/published.yaml; overrides are for the models that are ours. All published networks
     with five seeds take about two hours on one core; ours tuned come on top, of which the blends' rows take longest
-    (five members each, at four protocols). tuning=none fits ours as configured, without a search. Whatever was trained
-    is kept, so a run that was interrupted goes on where it stopped.
+    (five members each, at four protocols). tuning=none fits ours as configured, without a search; the short search that
+    is the default has a dimension for some families alone, tuning=thorough for all. Whatever was trained is kept, so a
+    run that was interrupted goes on where it stopped.
 
     Examples:
 
