@@ -195,7 +195,8 @@ def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
         raise HistoryError(
             f"{lookback + horizon} timestamps in a row without a missing value (lookback + horizon)",
             f"none among {steps} timestamps of {groups} groups of series",
-            "shorten the lookback, the horizon or the transform's lags, or bring more history",
+            "shorten the lookback, the horizon or the transform's lags, or bring more history; where one of several "
+            "series is short, learn them with inputs: each, or leave it out",
         )
     return found
 
