@@ -125,8 +125,9 @@ def early(z: Float, normal: NDArray[np.bool_], window: int, statistic: Literal["
     for n, row in enumerate(z):
         known = np.flatnonzero(np.isfinite(row) & normal)
         end = known[0] if len(known) else len(row)
-        moving = pd.Series(row[:end]).rolling(window, min_periods=1)
-        out[n, :end] = getattr(moving, statistic)().ffill()
+        if np.isfinite(row[:end]).any():
+            moving = pd.Series(row[:end]).rolling(window, min_periods=1)
+            out[n, :end] = getattr(moving, statistic)().ffill()
     return out
 
 
