@@ -1,6 +1,7 @@
 """Transforms laid out for series that came or went after the fit."""
 
 import numpy as np
+import pytest
 
 from daycast.core import transform
 from daycast.core.newcomers import arranged, newcomers
@@ -48,16 +49,22 @@ def test_a_series_without_a_value_in_the_fit_is_fitted_when_it_has_some():
     assert asked == [[1], [1]]
 
 
-def test_newcomers_are_those_with_values_that_the_fit_had_none_of():
+@pytest.mark.parametrize(("values", "seen"), [(0, False), (8, False), (9, True)])
+def test_a_series_is_seen_if_two_values_are_left_after_the_differences(values, seen):
+    few = Y.copy()
+    few[1, values:] = np.nan
+    assert transform.fit((Difference((7,)), Scale("standard")), few).seen == (True, seen, True, True)
+
+
+def test_newcomers_are_those_that_the_fit_has_not_seen():
     empty = Y.copy()
     empty[1] = np.nan
     fitted = transform.fit(STEPS, empty[:3])
-    assert newcomers(fitted, IDS[:3], IDS, Y) == [1, 3]
-    assert newcomers(fitted, IDS[:3], ("d", "a", "b"), Y[[3, 0, 1]]) == [0, 2]
-    assert newcomers(fitted, IDS[:3], IDS, empty) == [3]
-    assert newcomers(fitted, IDS[:3], IDS[:3], empty[:3]) == []
+    assert newcomers(fitted, IDS[:3], IDS) == [1, 3]
+    assert newcomers(fitted, IDS[:3], ("d", "a", "b")) == [0, 2]
+    assert newcomers(fitted, IDS[:3], ("a", "c")) == []
 
 
 def test_where_nothing_is_learned_of_each_series_none_is_a_newcomer():
     steps = (Scale("none", log1p=True), Difference((7,)))
-    assert newcomers(transform.fit(steps, np.abs(Y[:1])), IDS[:1], IDS, np.abs(Y)) == []
+    assert newcomers(transform.fit(steps, np.abs(Y[:1])), IDS[:1], IDS) == []

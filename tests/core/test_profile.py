@@ -89,11 +89,11 @@ def test_a_class_the_history_has_never_seen_takes_a_wider_level():
 
 @pytest.mark.parametrize("statistic", ["median", "mean"])
 def test_a_series_without_a_normal_day_yet_has_the_level_of_the_days_it_has(statistic):
-    z = np.array([[np.nan, 2.0, np.nan, 8.0, 5.0, 100.0, 7.0], [np.nan] * 5 + [3.0, 4.0], [1.0] + [np.nan] * 6])
+    z = np.array([[np.nan, 1.0, 2.0, 9.0, np.nan, 100.0, 7.0], [np.nan] * 5 + [3.0, 4.0], [1.0] + [np.nan] * 6])
     normal = np.array([False, False, False, False, False, True, True])
     found = profile.early(z, normal, 3, statistic)
-    middle = {"median": 6.5, "mean": 6.5}[statistic]  # of the last three timestamps, of which one is missing
-    np.testing.assert_array_equal(found[0], [np.nan, 2.0, 2.0, 5.0, middle, np.nan, np.nan])
+    three = {"median": 2.0, "mean": 4.0}[statistic]
+    np.testing.assert_array_equal(found[0], [np.nan, 1.0, 1.5, three, 5.5, np.nan, np.nan])
     assert np.isnan(found[1]).all()
     np.testing.assert_array_equal(found[2], 1.0)  # carried on, and for ever
 

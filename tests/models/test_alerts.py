@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from daycast.core import leakage, lows, probabilities
 from daycast.core.frame import Table
 from daycast.core.split import origins
 from daycast.errors import ModelError
-from daycast.models import alerts
+from daycast.models import alerts, learners
+from daycast.models.budget import Clock
 
 LOW = {"drop": 0.3, "by": ("day",), "window": 4, "statistic": "median"}
 HORIZON, STEPS, FIT = 2, 900, 640
@@ -139,3 +141,23 @@ def test_an_unknown_or_unfitted_model_is_refused():
 def test_the_shipped_network_is_the_textbooks_classifier():
     told = yaml.safe_load((Path(ROOT) / "conf/alert/default.yaml").read_text())["network"]
     assert (told["cell"], told["hidden"], told["loss"]) == ("lstm", 100, "cross_entropy")
+
+
+def test_of_a_series_with_nothing_to_learn_from_no_probability_is_told():
+    made = table(caused=True)
+    late = made.panel.y.copy()
+    late[1, : len(made.panel.ds) - 30] = np.nan
+    made = replace(made, panel=replace(made.panel, y=late))
+    model = alerts.build("logistic", alert(), synthetic.context(HORIZON))
+    assert model.fit(made.panel.until(made.panel.ds[-40])).facts["fallback"] == 1
+    found = model.predict(origins(made, made.panel.ds[-5:], HORIZON))
+    assert np.isnan(found[:, 1]).all()
+    assert ((found[:, 0] > 0) & (found[:, 0] < 1)).all()
+
+
+def test_a_step_without_a_day_to_learn_from_has_the_odds_of_all_days():
+    learner = learners.LogOdds(alert().logistic, synthetic.context(3))
+    x = np.column_stack([np.ones(9), np.arange(9.0)])
+    y = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 0])
+    assert learner.learn(x, y, ("step", "other"), Clock(None))
+    np.testing.assert_allclose(learner.answer(np.array([[2.0, 5.0], [3.0, 0.0]])), (2 + 0.5) / (9 + 1))

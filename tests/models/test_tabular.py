@@ -178,8 +178,36 @@ def test_steps_ahead_that_no_row_tells_of_are_forecast_by_the_profile(family):
     y[1, : days - 12] = np.nan
     made = synthetic.table(y)
     forecaster = model(family, 7)
-    assert forecaster.fit(made.panel.until(made.panel.ds[-10])).facts["fallback"] == 0  # three values: steps 1 and 2
-    assert np.isfinite(predict(forecaster, [synthetic.origin(made, back) for back in (9, 0)])).all()
+    history = made.panel.until(made.panel.ds[-10])
+    assert forecaster.fit(history).facts["fallback"] == 0  # three values: steps 1 and 2
+    found = predict(forecaster, [synthetic.origin(made, 9)])[0]
+    told = signals.signals(history, made.future(history.cutoff, 7), np.log1p(history.y), forecaster._recipe, 7)
+    profile = np.expm1(told.base(np.full(7, len(history.ds) - 1), len(history.ds) + np.arange(7)))
+    assert np.isfinite(found).all()
+    if family is RIDGE:  # trees take the step for a number like any other
+        np.testing.assert_allclose(found[1, 2:], profile[1, 2:])
+        assert not np.isclose(found[1, :2], profile[1, :2]).any()
+
+
+@FAMILIES
+def test_what_a_series_begins_with_on_a_holiday_is_nothing_to_learn_from(family):
+    made = synthetic.celebrated(synthetic.table(synthetic.weekly(1, 200)), range(10))
+    late = made.panel.y.copy()
+    late[:, :10] = np.nan
+    rows = [model(family, 3).fit(replace(made.panel, y=y)).facts["rows"] for y in (made.panel.y, late)]
+    assert rows[0] == rows[1] > 400
+
+
+@FAMILIES
+def test_that_a_listed_series_opens_later_moves_no_forecast_made_before(family):
+    y = synthetic.weekly(3, 460)
+    y[2, : y.shape[1] - 28 - 20] = np.nan
+    made, standard = synthetic.table(y), ({"kind": "scale", "method": "standard", "log1p": False},)
+    cutoffs = made.panel.ds[[-26, -13, -4]]  # one of them before it opens
+    audited = leakage.audit(
+        lambda _: model(family, inputs="each", transforms=standard), made, made.panel.ds[-41], cutoffs, 7, seed=1
+    )
+    assert audited.passed, audited.summary()
 
 
 @FAMILIES

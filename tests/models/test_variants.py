@@ -174,6 +174,18 @@ def test_a_series_that_the_fit_had_no_value_of_is_forecast_from_its_own_level():
     np.testing.assert_allclose(alone.predict(asked), found, rtol=1e-6)
 
 
+def test_that_a_listed_series_opens_later_moves_no_forecast_made_before():
+    y = 50 * weekly(n=3, steps=460)
+    y[2, : y.shape[1] - 28 - 20] = np.nan
+    made = table(y)
+    cutoffs = made.panel.ds[[-26, -13, -4]]  # one of them before it opens
+    audited = leakage.audit(
+        lambda _: NeuralForecaster(network(inputs="each"), context(max_epochs=1, patience=1)),
+        made, made.panel.ds[-41], cutoffs, 3, seed=1,
+    )  # fmt: skip
+    assert audited.passed, audited.summary()
+
+
 def test_a_newcomer_has_the_scale_of_its_newest_values_or_else_of_all_it_has():
     recipe = replace(build("embedding").recipe, train_steps=50)
     rng = np.random.default_rng(4)

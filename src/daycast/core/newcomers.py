@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-import numpy as np
-
-from daycast.core.frame import Float
 from daycast.core.scale import Scale
 from daycast.core.transform import Fitted
 
 
-def newcomers(fitted: Fitted, ids: Sequence[Hashable], wanted: Sequence[Hashable], y: Float) -> list[int]:
-    """Places among ``wanted`` of series whose values ``y (N, T)`` a transform fitted for ``ids`` knows nothing of.
+def newcomers(fitted: Fitted, ids: Sequence[Hashable], wanted: Sequence[Hashable]) -> list[int]:
+    """Places among ``wanted`` of series that a transform fitted for ``ids`` knows nothing of.
 
-    They were not among those of the fit, or had no value in it; none that has no value here, and none where a transform
-    learns nothing of each series.
+    They were not among those of the fit, or it could tell too little of them; none where a transform learns nothing of
+    each series. Names and the fit alone decide, not what series have by now: that is not known at every origin.
     """
     if not any(isinstance(step, Scale) and step.method != "none" for step in fitted.steps):
         return []
     place = _known(fitted, ids)
-    return [i for i, name in enumerate(wanted) if name not in place and np.isfinite(y[i]).any()]
+    return [i for i, name in enumerate(wanted) if name not in place]
 
 
 def arranged(
@@ -29,7 +26,7 @@ def arranged(
     """A transform fitted for the series ``ids`` as one for ``wanted``, in their order; series that left are dropped.
 
     Args:
-        fit: called with the places among ``wanted`` of series that are new or had no value in the fit, if any; gives a
+        fit: called with the places among ``wanted`` of series that are new or were not seen in the fit, if any; gives a
             transform of the same steps fitted on them.
     """
     place = _known(fitted, ids)

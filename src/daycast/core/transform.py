@@ -71,7 +71,7 @@ class Fitted:
     Attributes:
         steps: in the order of ``forward``.
         states: one per step.
-        seen: which of the N series had a value; the others have a neutral state, which says nothing of them.
+        seen: which of the N series had two values or more at every scale; the state of the others says too little.
     """
 
     steps: tuple[Step, ...]
@@ -136,15 +136,15 @@ def fit(steps: Sequence[Step], y: Float) -> Fitted:
         raise TransformError(
             f"finite values of at most {LARGEST:g}", f"{beyond} others", "correct them, or mark them as missing"
         )
-    states: list[State] = []
-    size, seen = _size(y), tuple(bool(np.isfinite(row).any()) for row in y)
+    states, size, seen = list[State](), _size(y), np.ones(len(y), dtype=np.bool_)
     for one in steps:
+        seen &= isinstance(one, Difference) | (np.isfinite(y).sum(axis=1) > 1)
         functions = _FUNCTIONS[type(one)]
         states.append(functions.fit(one, y, size))
         y = functions.forward(one, states[-1], y)
         # Differences carry the rounding of the values they came from: a straight line has no spread after one.
         size = size if isinstance(one, Difference) else _size(y)
-    return Fitted(tuple(steps), tuple(states), seen)
+    return Fitted(tuple(steps), tuple(states), tuple(seen.tolist()))
 
 
 def _size(y: Float) -> Float:

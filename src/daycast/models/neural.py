@@ -154,13 +154,13 @@ class NeuralForecaster:
     def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
         """Origins that share a transform, the place of the first, and the transform."""
         fitted = self._names["series"]
-        longest = max((origin.history for origin in origins), key=lambda history: len(history.ds))
+        ids = origins[0].history.ids
         # With a new one each by itself: what a later origin tells of it is not known at an earlier one.
-        new = self._transforms.new(fitted, longest)
+        new = self._transforms.new(fitted, origins[0].history)
         size = 1 if new else len(origins)
         for first in range(0, len(origins), size):
             some, transforms = origins[first : first + size], self._transforms
-            if new or list(longest.ids) != fitted:
+            if new or list(ids) != fitted:
                 transforms = transforms.of_series(self.recipe, fitted, some[0].history)
             yield first, some, transforms
 

@@ -169,10 +169,8 @@ class Transforms(NamedTuple):
 
     def new(self, ids: Sequence[str], history: Panel) -> bool:
         """Whether ``of_series`` would learn something of this history."""
-        if newcomers(self.y, ids, history.ids, history.y):
-            return True
-        of_past = as_series(history.past)
-        return self.past is not None and bool(newcomers(self.past, *_channels(history, ids), of_past))
+        past = [] if self.past is None else newcomers(self.past, *_channels(history, ids))
+        return bool(newcomers(self.y, ids, history.ids) or past)
 
     def raw(self, recipe: Recipe, z: Float, seen: Context) -> Float:
         """Raw values (of low days: probabilities) ``(O, N, H)`` of a network's outputs ``z``; NaN for a series never

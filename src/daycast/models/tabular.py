@@ -144,9 +144,8 @@ class Tabular:
         self._require_fit()
         horizon = len(origins[0].future.ds)
         out = np.full((len(origins), len(origins[0].history.ids), horizon), np.nan)
-        last = max((origin.history for origin in origins), key=lambda history: len(history.ds))
         # With a new series each by itself: what a later origin tells of it is not known at an earlier one.
-        apart = newcomers(self._transform, self._ids, last.ids, last.y)
+        apart = newcomers(self._transform, self._ids, origins[0].history.ids)
         for members, longest in [([o], origin) for o, origin in enumerate(origins)] if apart else together(origins):
             history, fitted = longest.history, self._arranged(longest.history)
             z = transform.forward(fitted, history.y)
@@ -199,20 +198,19 @@ class Tabular:
         values = {"ids": list(self._ids), "names": list(self._names), "known": list(self._known)}
         values["transform"] = self._transform.to_json()
         learned = [(i, learner) for i, learner in enumerate(self._learners) if learner is not None]
-        return values, {f"{i}.{n}": a for i, learner in learned for n, a in learner.state().items()}
+        arrays = {f"{i}.{n}": a for i, learner in learned for n, a in learner.state().items()}
+        return values | {"learned": [i for i, _ in learned]}, arrays
 
     def restore(self, values: Mapping[str, Any], arrays: Arrays) -> None:
         """Take back what ``state`` gave."""
         self._ids, self._names, self._known = (tuple(values[part]) for part in ("ids", "names", "known"))
         self._transform = Fitted.from_json(values["transform"])
-        self._learners = []
-        for i in range(len(self._members(len(self._ids)))):
+        self._learners = [None] * len(self._members(len(self._ids)))
+        for i in values.get("learned", range(len(self._learners))):
             prefix = f"{i}."
-            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            learner = self._new(self._config, self._context) if own else None
-            if learner is not None:
-                learner.restore(own)
-            self._learners.append(learner)
+            learner = self._new(self._config, self._context)
+            learner.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+            self._learners[i] = learner
 
     def _require_fit(self) -> None:
         if not self._learners:
