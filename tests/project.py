@@ -22,7 +22,7 @@ from daycast.steps import progress
 from daycast.steps.reference import DataRef, ForecastRef, Outcome
 from tests.conftest import ROOT
 
-SHIPPED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "dvc.yaml", "conf", "src")
+SHIPPED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "dvc.yaml", "prefect.yaml", "conf", "src")
 MODELS = ("naive", "seasonal_naive", "day_type_naive", "sarima", "gru")
 TINY = [f"model=[{','.join(MODELS)}]"]  # all else that is tiny is in the project's conf/config.yaml
 
