@@ -21,7 +21,7 @@ from flows import running
 from flows.modelling import Last, modelling
 
 ON_GPU = "modelling/gpu"
-PICKED_UP_S = 120.0  # a worker that died is taken for alive for 90 s; nobody would ever start a run sent to it
+PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
 BETWEEN_S = 5.0
 
 

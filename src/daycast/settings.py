@@ -118,9 +118,12 @@ def began(pid: int) -> int:
     """When a process began, in clock ticks since this machine did: with its number, what tells it from all others.
 
     Raises:
-        OSError: there is no such process.
+        OSError: there is no such process, or it has ended and nobody asked how.
     """
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    state, *told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state in ("Z", "X"):
+        raise ProcessLookupError(pid)
+    return int(told[18])
 
 
 def apply(settings: Settings, debug: bool = False) -> None:

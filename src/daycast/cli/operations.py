@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from daycast.cli.options import AsJson, Debug, Overrides, Quiet, ready
-
-if TYPE_CHECKING:
-    pass
+from daycast.errors import ToolError
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="This port and no other; by default a free one.")]
 BETWEEN_S = 2.0
@@ -94,12 +93,18 @@ def status(as_json: AsJson = False, debug: Debug = False) -> None:
     from daycast.cli import console, overview
     from flows import servers
 
-    found, prefect = servers.overview(here), _prefect()
+    found = servers.overview(here)
+    try:
+        prefect, error = _prefect(), None
+    except ToolError as refused:
+        prefect, error = None, refused
     if as_json:
-        console.machine({"servers": found, "prefect": prefect})
+        console.machine({"servers": found, "prefect": prefect, "error": None if error is None else error.found})
     else:
         overview.show_servers(found)
         overview.show_prefect(prefect)
+    if error is not None:
+        raise error
 
 
 def deploy(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -149,8 +154,6 @@ def ui(
 
 def _prefect() -> Any:
     """What Prefect has to say, or ``None`` without a server."""
-    import os
-
     from flows import overview
 
     return overview.overview() if os.environ.get("PREFECT_API_URL") else None
@@ -171,6 +174,3 @@ def _ended_by_signals() -> Iterator[None]:
         # What comes now has to be heard no more: the servers are being ended already.
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else handler)
-
-
-__all__ = ["deploy", "down", "status", "ui", "up"]
