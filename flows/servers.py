@@ -4,63 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import httpx
 from filelock import FileLock, Timeout
 
 from daycast import settings as daycast_settings
-from daycast.adapters import supervision, tracking
-from daycast.adapters.supervision import Program
+from daycast.adapters import supervision
 from daycast.config import Dataset
 from daycast.errors import ToolError
 from daycast.settings import SERVERS, Settings
 from daycast.steps import progress
-from daycast.steps.record import tracker
 from flows import deploying
+from flows.programs import Server, Wanted, planned
 
-PORTS = {"mlflow": 5000, "prefect": 4200, "worker-cpu": 4280, "worker-gpu": 4281}
 HEALTHY_S = 240.0  # a new database takes half a minute of migrations, and several times that on a busy machine
 BETWEEN_S = 0.5
-LOUD = {
-    "PREFECT_LOGGING_LEVEL": "INFO",
-    "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
-    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-}
-
-
-@dataclass(frozen=True)
-class Server:
-    """One of them.
-
-    Attributes:
-        url: its page for people; of a worker, its health check.
-        health: address that answers 200 while it works.
-        state: as its supervisor sees it, such as ``RUNNING``; ``elsewhere`` for one that others run.
-    """
-
-    name: str
-    url: str
-    health: str
-    pid: int = 0
-    state: str = "elsewhere"
-    seconds: int = 0
-    healthy: bool = False
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What ``up`` was asked for: ports that have to be these and no others, and a worker of the GPU pool too."""
-
-    mlflow_port: int | None = None
-    prefect_port: int | None = None
-    gpu: bool = False
-    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 def folder(settings: Settings) -> Path:
@@ -99,27 +62,19 @@ def down(settings: Settings) -> int:
     with _alone(settings):
         found = len(supervision.leftovers(folder(settings)))
         supervision.stop(folder(settings))
-        (settings.state / SERVERS).unlink(missing_ok=True)
         return found
 
 
 def overview(settings: Settings) -> list[Server]:
     """All servers in use, with their health; none if none is used."""
-    told = _told(settings)
-    known = {one["name"]: Server(**one) for one in told.get("servers", [])}
+    known: list[Server] = []
     if running(settings):
         seen = {w.name: w for w in supervision.watched(folder(settings))}
-        known = {
-            name: Server(name, s.url, s.health, seen[name].pid, seen[name].state, seen[name].seconds)
-            for name, s in known.items()
-            if name in seen
-        }
-    else:
-        known = {}
-    return [
-        Server(**{**asdict(s), "healthy": answers(s.health)})
-        for s in (*known.values(), *_elsewhere(settings, set(known)))
-    ]
+        for told in _told(settings).get("servers", []):
+            if (w := seen.get(told["name"])) is not None:
+                known.append(Server(w.name, told["url"], told["health"], w.pid, w.state, w.seconds))
+    known += _elsewhere(settings, {s.name for s in known})
+    return [replace(s, healthy=answers(s.health)) for s in known]
 
 
 def answers(url: str) -> bool:
@@ -140,7 +95,8 @@ def _elsewhere(settings: Settings, own: set[str]) -> Iterator[Server]:
 
 
 def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
-    servers, programs, environment = _planned(settings, wanted)
+    before = {s["name"]: int(s["url"].rpartition(":")[2].partition("/")[0]) for s in _told(settings).get("servers", [])}
+    servers, programs, environment = planned(settings, wanted, before)
     pid = supervision.launch(folder(settings), programs, environment, settings.root)
     for name in ("mlflow", "prefect"):
         if name in servers:
@@ -160,61 +116,6 @@ def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
             supervision.start(folder(settings), name)
             _until_healthy(settings, servers[name])
     part.replace(settings.state / SERVERS)  # from here on other commands use them
-
-
-def _planned(settings: Settings, wanted: Wanted) -> tuple[dict[str, Server], list[Program], dict[str, str]]:
-    """What to start, with its commands and environment; servers that the environment names are not started."""
-    before = {s["name"]: int(s["url"].rpartition(":")[2].partition("/")[0]) for s in _told(settings).get("servers", [])}
-    fixed = {"mlflow": wanted.mlflow_port, "prefect": wanted.prefect_port}
-    names = ["worker-cpu", *(["worker-gpu"] if wanted.gpu else [])]
-    embedded = settings.tracking_uri.startswith("sqlite:")
-    api = os.environ.get("PREFECT_API_URL")
-    names += ["mlflow"] if embedded else []
-    names += ["prefect"] if not api else []
-    ports = {
-        name: supervision.free_port(fixed.get(name) or before.get(name, PORTS[name]), exactly=bool(fixed.get(name)))
-        for name in sorted(names)
-    }
-    at = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    environment = {
-        "MLFLOW_TRACKING_URI": at.get("mlflow", settings.tracking_uri),
-        "PREFECT_API_URL": api or f"{at['prefect']}/api",
-        "DAYCAST_ROOT": str(settings.root),
-        "DAYCAST_STATE": str(settings.state),
-        **LOUD,
-    }
-    servers, programs = {}, []
-    if "mlflow" in ports:
-        servers["mlflow"] = Server("mlflow", at["mlflow"], f"{at['mlflow']}/health")
-        programs.append(Program("mlflow", tuple(tracking.server_command(tracker(settings), ports["mlflow"]))))
-        environment |= tracking.SERVER_ENVIRONMENT
-    if "prefect" in ports:
-        servers["prefect"] = Server("prefect", at["prefect"], f"{at['prefect']}/api/health")
-        words = ("server", "start", "--host", "127.0.0.1", "--port", str(ports["prefect"]))
-        programs.append(Program("prefect", (sys.executable, "-m", "prefect", *words)))
-        environment |= {
-            "PREFECT_SERVER_UI_API_URL": f"{at['prefect']}/api",
-            "PREFECT_UI_URL": at["prefect"],
-            # Else a slot that was held while the server was restarted would never be given back.
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        }
-    for name in sorted(n for n in names if n.startswith("worker")):
-        servers[name] = Server(name, f"{at[name]}/health", f"{at[name]}/health")
-        own = (f"PREFECT_WORKER_WEBSERVER_PORT={ports[name]}", "PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1")
-        pool = name.removeprefix("worker-")
-        words = (
-            "worker",
-            "start",
-            "--pool",
-            pool,
-            "--type",
-            "process",
-            "--name",
-            f"daycast-{pool}",
-            "--with-healthcheck",
-        )
-        programs.append(Program(name, ("env", *own, sys.executable, "-m", "prefect", *words), automatic=False))
-    return servers, programs, environment
 
 
 def _until_healthy(settings: Settings, server: Server) -> None:

@@ -19,6 +19,7 @@ from tests.flows.house import House, listening, port_of
 from tests.project import lay_out
 
 from daycast.adapters import supervision
+from daycast.settings import running
 from flows import servers
 
 pytestmark = pytest.mark.xdist_group("up")
@@ -189,9 +190,7 @@ def test_ctrl_c_ends_all_of_it(house: House) -> None:
     del place["capture_output"], place["check"]
     watching = subprocess.Popen(house.command("up"), start_new_session=True, **place)
     try:
-        record = house.settings.state / "servers.json"
-        house.until("it is up", lambda: watching.poll() is not None or "mlflow" in record.read_text())
-        house.until("the worker", lambda: any("worker" in p.cmdline() for p in house.processes()))
+        house.until("it is up", lambda: watching.poll() is not None or running(house.settings.state))
         os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to all of its job
         out, err = watching.communicate(timeout=120)
     finally:

@@ -40,27 +40,29 @@ def up(
         daycast up dataset=cta --detach
     """
     here, configured = ready(overrides, debug)
-    from daycast.cli import console, overview
-    from flows import servers
+    from daycast.cli import console, interrupt, overview
+    from flows import programs, servers
 
-    with console.progress(quiet):
-        started = servers.up(here, configured.dataset, servers.Wanted(mlflow_port, prefect_port, gpu))
-    if as_json:
-        console.machine({"started": started, "servers": servers.overview(here)})
-    elif detach or (not console.out.is_terminal and not started):
-        overview.show_servers(servers.overview(here))
-    if detach or (as_json and not started):
-        return
-    if not started:
-        console.line("this was running already; Ctrl-C ends this view, `daycast down` what it shows")
-    try:
-        with _ended_by_signals():
+    started = False
+    with _ended_by_signals():
+        try:
+            with console.progress(quiet):
+                started = servers.up(here, configured.dataset, programs.Wanted(mlflow_port, prefect_port, gpu))
+            found = servers.overview(here)
+            if as_json:
+                console.machine({"started": started, "servers": found})
+            if not started and not as_json:
+                console.line("this was running already; Ctrl-C ends this view, `daycast down` what it shows")
+            if detach:
+                if not as_json:
+                    overview.show_servers(found)
+                return
             overview.watch(here, BETWEEN_S, live=not as_json)
-    except KeyboardInterrupt:
-        pass
-    if started:
-        with console.working("stop", "all servers", quiet):
-            servers.down(here)
+        except KeyboardInterrupt:
+            if not started:  # it came while they were being started, which has ended them, or they are another's
+                raise typer.Exit(interrupt.EXIT_CODE) from None
+            with console.working("stop", "all servers", quiet):
+                servers.down(here)
 
 
 def down(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -161,16 +163,21 @@ def _prefect() -> Any:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Inside the block, Ctrl-C, a request to end, and a closed terminal all end it; the servers are ended after it."""
+    """Inside the block, Ctrl-C, a request to end, and a closed terminal all end it by ``KeyboardInterrupt``, once.
+
+    What comes after the first is heard no more: all is being ended, which takes longer than an impatient finger.
+    """
 
     def end(_number: int, _frame: Any) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        # What comes now has to be heard no more: the servers are being ended already.
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else handler)
+            signal.signal(number, handler)

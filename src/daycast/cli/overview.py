@@ -14,7 +14,7 @@ from daycast.cli.console import heading, line, out
 
 if TYPE_CHECKING:
     from flows.overview import Overview
-    from flows.servers import Server
+    from flows.programs import Server
 
     from daycast.settings import Settings
 
