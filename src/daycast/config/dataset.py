@@ -132,7 +132,7 @@ class Dataset(Section):
     def _is_a_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError) as error:  # of an unknown name; of one that is a folder of them
+        except (KeyError, ValueError, OSError) as error:  # an unknown name, one out of bounds, a folder
             raise ValueError(f"`{name}` is no IANA time zone, such as America/Chicago or UTC") from error
         return name
 
