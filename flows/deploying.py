@@ -25,6 +25,7 @@ from daycast.config import Dataset
 from daycast.errors import ConfigError, ToolError
 from daycast.settings import Settings
 from flows.monitoring import ALARM, resource
+from flows.newest import SUPERSEDED
 
 POOLS = {"cpu": "daycast: all flows", "gpu": "daycast: the heavy steps of training, while it has a worker"}
 FLOWS = ("forecasting", "monitoring", "training", "backfill", "modelling")  # whose failures are told
@@ -80,7 +81,7 @@ def deploy(settings: Settings, dataset: Dataset, url: str | None = None, lost: t
 
 def automations(dataset: str, training: UUID, notifying: UUID, lost: timedelta = LOST) -> list[AutomationCore]:
     """Dead runs are marked as crashed, failures told, and an alarm starts training."""
-    alive, ended = "prefect.flow-run.heartbeat", ("Completed", "Failed", "Cancelled", "Crashed")
+    alive, ended = "prefect.flow-run.heartbeat", ("Completed", "Failed", "Cancelled", "Crashed", SUPERSEDED)
     any_run = {"prefect.resource.id": "prefect.flow-run.*"}
     ours = {"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}
     return [

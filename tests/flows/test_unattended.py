@@ -112,10 +112,14 @@ def often(house: House) -> None:
 
 
 def off_schedule(house: House) -> None:
+    """No schedule any more, and no run that waits or is at work."""
     with house.prefect() as prefect:
         at = prefect.read_deployment_by_name("forecasting/tiny").id
         for old in prefect.read_deployment_schedules(at):
             prefect.delete_deployment_schedule(at, old.id)
+        for waiting in runs(house, "Scheduled", "Late", "AwaitingConcurrencySlot"):
+            prefect.delete_flow_run(waiting.id)
+    house.until("all runs to end", lambda: not runs(house, "Running", "Pending", "Submitting"))
 
 
 def test_a_schedule_fires_the_forecast_again_and_again_and_every_row_lands_once(house: House) -> None:
@@ -162,7 +166,6 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_a_crashed_run_and_the_next
 
 def test_of_the_runs_that_were_missed_the_newest_does_the_work_and_the_others_are_superseded(house: House) -> None:
     off_schedule(house)
-    house.until("all of them to end", lambda: not runs(house, "Running", "Pending", "AwaitingConcurrencySlot"))
     now = datetime.now(UTC)
     with house.prefect() as prefect:
         at = prefect.read_deployment_by_name("forecasting/tiny").id
