@@ -187,8 +187,8 @@ def _fetch(repo: Any, version: str) -> None:
         raise ToolError(
             f"the content {version} in DVC's cache",
             f"none that is whole, and {why}",
-            f"bring the remote that holds it within reach (`dvc remote list`, {DATA_REMOTE}), or ingest and prepare the "
-            "data again",
+            f"bring the remote that holds it within reach (`dvc remote list`, {DATA_REMOTE}), or ingest and prepare "
+            "the data again",
         )
 
 
