@@ -9,8 +9,9 @@ import pandas as pd
 
 from daycast.adapters import versioning
 from daycast.config import Config
-from daycast.core.frame import Table
+from daycast.core.frame import FrameSpec, Table
 from daycast.core.frame import table as to_table
+from daycast.core.until import until
 from daycast.settings import Settings
 from daycast.steps.reference import DataRef
 
@@ -26,6 +27,12 @@ def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
     return _read(versioning.materialise(settings.root, data.version))
 
 
+def seen(settings: Settings, data: DataRef, spec: FrameSpec) -> pd.DataFrame:
+    """The canonical frame as far as it may be seen. Raises ``HistoryError`` if nothing had been observed by then."""
+    whole = frame(settings, data)
+    return whole if data.as_of is None else until(whole, spec, pd.Timestamp(data.as_of))
+
+
 @lru_cache(maxsize=2)
 def _read(file: Path) -> pd.DataFrame:
     # The file lies under the hash of its content, so a path never changes its meaning.
@@ -34,4 +41,4 @@ def _read(file: Path) -> pd.DataFrame:
 
 def table(settings: Settings, config: Config, data: DataRef) -> Table:
     """The canonical arrays of a version."""
-    return to_table(frame(settings, data), config.dataset.spec())
+    return to_table(seen(settings, data, config.dataset.spec()), config.dataset.spec())
