@@ -1,4 +1,4 @@
-"""What ``infra`` holds for machines that have Docker or Kubernetes, checked as far as real tools go without an engine."""
+"""What ``infra`` holds for Docker and Kubernetes, checked as far as real tools go without an engine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+
+from daycast.settings import QUIET
 from tests.conftest import ROOT
 from tests.infra.topology import INFRA, compose
 
@@ -86,6 +88,7 @@ def test_every_secret_is_made_once_and_none_is_in_git(tmp_path: Path) -> None:
         subprocess.run([INFRA / "make-secrets", tmp_path / "secrets"], check=True, capture_output=True)
     files = {file.name: file.read_text() for file in (tmp_path / "secrets").iterdir()}
     assert set(files) == set(compose()["secrets"])
+    assert files.pop("notify_urls") == ""  # whose addresses these are, nobody else knows
     assert len(set(files.values())) == len(files)
     assert all(re.fullmatch("[0-9a-f]{48}", value) for value in files.values())
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
@@ -121,6 +124,11 @@ def test_the_images_are_sound_and_of_no_privileged_user() -> None:
     assert {u for f in manifests for u in re.findall(r'"?runAsUser"?: (\d+)', f.read_text())} == set(user)
     targets = re.findall(r"^FROM runtime AS (\w+)$", told, re.MULTILINE)
     assert set(targets) == {told["build"]["target"] for told in compose()["services"].values() if "build" in told}
+
+
+def test_the_images_let_no_library_phone_home() -> None:
+    told = (INFRA / "Dockerfile").read_text()
+    assert {name: found[1] for name in QUIET if (found := re.search(rf"\b{name}=(\S+)", told))} == QUIET
 
 
 def installs() -> list[list[str]]:

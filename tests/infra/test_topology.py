@@ -26,7 +26,7 @@ from daycast.core.simulate import ridership
 from daycast.errors import ToolError
 from tests.conftest import ROOT
 from tests.infra import topology
-from tests.infra.topology import Topology
+from tests.infra.topology import INFRA, Topology
 from tests.project import lay_out
 
 pytestmark = [pytest.mark.xdist_group("topology"), pytest.mark.timeout(900)]
@@ -38,7 +38,7 @@ MODELS = "model=[naive,seasonal_naive,gru]"
 
 @dataclass
 class Worker:
-    """A machine: a fresh checkout, an empty state folder, and what its environment tells it."""
+    """A machine: a fresh checkout, an empty state folder, and an environment of addresses and passwords."""
 
     root: Path
     environment: dict[str, str]
@@ -70,6 +70,11 @@ class Team:
     def up(self, *services: str) -> None:
         """Have these services running."""
         self.running.enter_context(self.stack.up(*services))
+
+    def set_up(self) -> None:
+        """What compose.yaml's service ``setup`` does."""
+        more = {"DAYCAST_ROOT": str(self.origin), "DAYCAST_STATE": str(self.origin / ".daycast"), "DATASETS": "tiny"}
+        self.stack.run("setup", str(INFRA / "setup"), **more)
 
     def worker(self, folder: Path) -> Worker:
         """A machine that joins with nothing of its own."""
@@ -109,7 +114,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with topology.laid_out() as stack, ExitStack() as running:
         made = Team(stack, folder / "origin", folder / "source.csv", running)
         made.up(*SERVICES)
-        stack.run("setup", "infra/setup")
+        made.set_up()
         yield made
 
 
@@ -120,11 +125,15 @@ def first(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Worker:
 
 
 @pytest.fixture(scope="module")
-def trained(team: Team, first: Worker) -> dict[str, Any]:
-    """What the first worker's training run came to; the source file is gone afterwards."""
-    outcome = first.json("run", MODELS)
+def trained(team: Team, first: Worker) -> pd.DataFrame:
+    """The champion's forecast, after a training run that was sent to the first worker; its source file is gone then."""
+    words = ["prefect", "--no-prompt", "deployment", "run", "training/tiny", "--watch"]
+    words += ["--param", f"overrides={json.dumps(['dataset=tiny', MODELS])}"]
+    with team.stack.working(first.environment):
+        done = subprocess.run(words, env=first.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     team.source.unlink()
-    return outcome
+    return team.forecasts()
 
 
 def test_without_a_password_no_server_tells_anything(team: Team) -> None:
@@ -156,48 +165,55 @@ def test_a_tools_role_reads_no_other_tools_database(team: Team) -> None:
 
 
 def test_a_training_run_leaves_everything_that_matters_on_the_servers(
-    team: Team, first: Worker, trained: dict[str, Any]
+    team: Team, first: Worker, trained: pd.DataFrame
 ) -> None:
-    rows = team.forecasts()
-    assert len(rows) == trained["forecast"]["n_rows"] > 0
-    assert set(rows["run_id"]) == {trained["run"]["run_id"]}
+    (lineage,) = trained[["run_id", "data_version", "git_commit"]].drop_duplicates().to_dict("records")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=team.origin, capture_output=True, text=True, check=True)
+    assert lineage["git_commit"] == head.stdout.strip()
     with create_engine(first.environment["DAYCAST_STUDIES_URL"]).connect() as studies:
         assert studies.execute(text("SELECT count(*) FROM trials WHERE state = 'COMPLETE'")).scalar_one() > 0
-    objects = team.stack.folder / "objects"
-    version = trained["data"]["version"]
+    objects, version = team.stack.folder / "objects", lineage["data_version"]
     assert (objects / "dvc" / "daycast" / "files" / "md5" / version[:2] / version[2:]).is_file()
     assert list((objects / "mlflow").rglob("*.safetensors"))
-    here = [file.name for file in first.state.rglob("*.db")]
-    assert {"mlflow.db", "studies.db", "forecasts.db"} & set(here) == set()
+    here = {file.name for file in first.state.rglob("*.db")}
+    assert {"mlflow.db", "studies.db", "forecasts.db", "prefect.db"} & here == set()
     assert not (first.root.parent / ".dvcstore").exists()
+    assert not (team.origin / "data" / "prepared").exists()  # where the deployments were declared
 
 
-def test_the_run_is_on_the_server_of_prefect(team: Team, trained: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("trained")
+def test_the_run_is_on_the_server_of_prefect(team: Team) -> None:
     address = team.stack.address("prefect") + "/api/flow_runs/filter"
     auth = ("daycast", team.stack.secret("prefect_password"))
-    runs = httpx.post(address, json={}, auth=auth).json()
-    assert [(run["name"], run["state_name"]) for run in runs if run["state_type"] == "COMPLETED"] == [
-        (f"training {MODELS}", "Completed")
-    ]
+    asked = {"flow_runs": {"name": {"like_": "training"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    (run,) = httpx.post(address, json=asked, auth=auth).json()
+    assert run["work_pool_name"] == "cpu"
 
 
-def forecast(worker: Worker, run_id: str) -> pd.DataFrame:
-    """The champion's forecast on a machine that never saw the source: data by their version, the model by its alias."""
-    worker.daycast("data", "restore", "--run", run_id)
-    made = worker.json("forecast", "--horizon", "7")
-    assert made["new_rows"] == 0, "it should have been there already"
-    return pd.DataFrame(made["forecast"])
+def forecast(worker: Worker, before: pd.DataFrame) -> None:
+    """The champion forecasts what it did before on a machine that never saw the source, from the servers alone.
+
+    Data come by their version, the model by its alias; nothing is fitted.
+    """
+    worker.daycast("data", "restore", "--run", before["run_id"].iloc[0])
+    made = worker.json("forecast")
+    assert made["new_rows"] == 0
+    columns = ["unique_id", "ds", "y_hat"]
+    rows = pd.DataFrame(made["forecast"])[columns].assign(ds=lambda r: pd.to_datetime(r["ds"]))
+    same = {"check_dtype": False, "rtol": 1e-12}
+    pd.testing.assert_frame_equal(
+        rows.sort_values(columns[:2], ignore_index=True),
+        before[columns].sort_values(columns[:2], ignore_index=True),
+        **same,
+    )
+    assert not (worker.state / "cache" / "fit").exists()
 
 
 def test_a_second_machine_forecasts_with_the_champion_from_the_servers_alone(
-    team: Team, trained: dict[str, Any], tmp_path: Path
+    team: Team, trained: pd.DataFrame, tmp_path: Path
 ) -> None:
-    before = team.forecasts()
-    second = team.worker(tmp_path)
-    made = forecast(second, trained["run"]["run_id"])
-    pd.testing.assert_frame_equal(made, pd.DataFrame(trained["forecast"]["forecast"]))
-    pd.testing.assert_frame_equal(team.forecasts(), before)
-    assert not (second.state / "cache" / "fit").exists()  # it fitted nothing
+    forecast(team.worker(tmp_path), trained)
+    pd.testing.assert_frame_equal(team.forecasts(), trained)
 
 
 def wipe(team: Team) -> None:
@@ -212,9 +228,8 @@ def wipe(team: Team) -> None:
 
 
 def test_after_a_backup_a_wipe_and_a_restore_the_champion_still_forecasts_the_same(
-    team: Team, trained: dict[str, Any], tmp_path: Path
+    team: Team, trained: pd.DataFrame, tmp_path: Path
 ) -> None:
-    before = team.forecasts()
     kept = tmp_path / "backups, of all"
     for _ in range(2):
         newest = team.stack.run("backup", "infra/backup", str(kept)).stdout.strip()
@@ -226,12 +241,11 @@ def test_after_a_backup_a_wipe_and_a_restore_the_champion_still_forecasts_the_sa
     team.up("s3")
     team.stack.run("backup", "infra/restore", str(kept))
     team.up("mlflow", "prefect")
-    team.stack.run("setup", "infra/setup")
+    team.set_up()
 
-    pd.testing.assert_frame_equal(team.forecasts(), before)
-    made = forecast(team.worker(tmp_path), trained["run"]["run_id"])
-    pd.testing.assert_frame_equal(made, pd.DataFrame(trained["forecast"]["forecast"]))
-    pd.testing.assert_frame_equal(team.forecasts(), before)
+    pd.testing.assert_frame_equal(team.forecasts(), trained)
+    forecast(team.worker(tmp_path), trained)
+    pd.testing.assert_frame_equal(team.forecasts(), trained)
 
 
 def test_a_restore_into_databases_that_hold_something_changes_nothing(team: Team, tmp_path: Path) -> None:

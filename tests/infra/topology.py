@@ -24,12 +24,13 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from daycast.settings import QUIET
 from tests.adapters import postgres
 from tests.conftest import ROOT
 
 INFRA = ROOT / "infra"
 HERE = Path(sys.executable).parent
-HEALTH = {"s3": "", "mlflow": "/health", "prefect": "/api/health"}
+HEALTH = {"s3": "", "mlflow": "/health", "prefect": "/api/health"}  # what has to be up; a worker has a check too
 
 
 @cache
@@ -88,6 +89,7 @@ class Topology:
         """What a worker on another machine would be given: addresses and passwords, a checkout and an empty folder."""
         environment = self.environment("worker-cpu") | {"DAYCAST_ROOT": str(root), "DAYCAST_STATE": str(state)}
         environment |= {"PYTHONPATH": str(root / "src") + os.pathsep + str(root), "HOME": str(state)}
+        environment |= QUIET  # which the image has
         filled = {n: re.sub(r"\{(\w+)\}", lambda found: self.secret(found[1]), v) for n, v in environment.items()}
         del filled["SECRETS"], filled["PREFECT_HOME"]
         return filled
@@ -116,16 +118,32 @@ class Topology:
             yield
 
     @contextmanager
+    def working(self, environment: dict[str, str]) -> Iterator[None]:
+        """Have a worker of the pool cpu inside the block, on the machine that the environment is of."""
+        service = f"worker-{Path(environment['DAYCAST_ROOT']).parent.name}"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.ports[service] = free.getsockname()[1]
+        more = {"PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1", "PREFECT_WORKER_WEBSERVER_PORT": str(self.ports[service])}
+        with self._process(service, compose()["services"]["worker-cpu"]["command"], environment | more):
+            self._wait(service)
+            yield
+
+    @contextmanager
     def _running(self, service: str) -> Iterator[None]:
         words = [self.here(word) for word in compose()["services"][service]["command"]]
         words = ["127.0.0.1" if word == "0.0.0.0" else word for word in words]
         if "--port" in words:
             words[words.index("--port") + 1] = str(self.ports[service])
         words = [re.sub(r"^0\.0\.0\.0:\d+$", f"127.0.0.1:{self.ports[service]}", word) for word in words]
-        command = [INFRA / "with-secrets", *words]
+        with self._process(service, [str(INFRA / "with-secrets"), *words], self.environment(service)):
+            yield
+
+    @contextmanager
+    def _process(self, service: str, command: list[str], environment: dict[str, str]) -> Iterator[None]:
         with (self.folder / f"{service}.log").open("a") as log:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment(service), stdout=log, stderr=log, start_new_session=True
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         try:
             yield
@@ -135,7 +153,7 @@ class Topology:
 
     def _wait(self, service: str) -> None:
         for _ in range(1200):
-            healthy = [INFRA / "healthy", self.address(service) + HEALTH[service]]
+            healthy = [INFRA / "healthy", self.address(service) + HEALTH.get(service, "/health")]
             if subprocess.run(healthy, check=False, capture_output=True).returncode == 0:
                 return
             time.sleep(0.1)
