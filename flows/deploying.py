@@ -51,7 +51,7 @@ def server(url: str | None = None) -> Iterator[SyncPrefectClient]:
             raise ToolError(
                 f"the Prefect server at {PREFECT_API_URL.value()} to answer",
                 f"{type(error).__name__}: {error}",
-                "check PREFECT_API_URL, and that the server is up (`daycast status`)",
+                "check PREFECT_API_URL and PREFECT_API_AUTH_STRING, and that the server is up (`daycast status`)",
             ) from error
 
 

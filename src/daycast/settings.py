@@ -23,6 +23,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+DATA_REMOTE = "DAYCAST_DVC_REMOTE"  # address of DVC's default remote, such as s3://bucket/x; else .dvc/config has it
 SERVERS = "servers.json"  # in the state folder: the servers that `daycast up` keeps running
 OUTCOME = "DAYCAST_OUTCOME"  # names the file in which the process of a DVC stage leaves word of how it ended
 

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from daycast.cli import alerts, data, inspect, interrupt, operations, past, pipeline
+from daycast.cli import alerts, data, inspect, interrupt, operations, past, pipeline, store
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -44,6 +44,7 @@ def application() -> typer.Typer:
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),
         "data": ("Versions of the data.", {"restore": data.restore}),
+        "store": ("The forecast store's schema.", {"status": store.status, "upgrade": store.upgrade}),
         "audit": ("Proofs that anyone can run.", {"leakage": inspect.leakage}),
     }
     for name, (text, commands) in groups.items():
