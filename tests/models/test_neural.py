@@ -260,6 +260,7 @@ def test_the_report_counts_what_was_done(made):
         "parameters": gru + head,
         "windows": training,
         "validation_windows": 60 - 7 + 1,
+        "device": "cpu",
     }
 
 
