@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from daycast.settings import Settings
 
 
-def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool) -> tuple[Settings, Any]:
+def _train(
+    overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool, as_of: datetime | None = None
+) -> tuple[Settings, Any]:
     here, configured = ready(overrides, debug, fitting=True)
     from flows.running import start
     from flows.training import training
@@ -20,7 +23,8 @@ def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, deb
     from daycast.cli import console
 
     with console.progress(quiet):
-        outcome = start(training, configured.runner, overrides=overrides or [], fetch=fetch, last=last)
+        given = {"overrides": overrides or [], "fetch": fetch, "last": last, "as_of": day(as_of)}
+        outcome = start(training, configured.runner, **given)
     return here, outcome
 
 
@@ -28,6 +32,7 @@ def run(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what is cached; do nothing.")] = False,
     fetch: Fetch = False,
+    as_of: AsOf = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -51,7 +56,7 @@ def run(
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return
-    here, outcome = _train(overrides, "forecast", fetch, quiet, debug)
+    here, outcome = _train(overrides, "forecast", fetch, quiet, debug, as_of)
     console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
 
 

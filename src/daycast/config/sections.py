@@ -12,6 +12,7 @@ from daycast.config.alert import Alert
 from daycast.config.dataset import Dataset
 from daycast.config.family import Family
 from daycast.config.models import Blend, DayTypeNaive, Model
+from daycast.config.monitoring import Monitoring
 from daycast.config.per_series import Sarima
 from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
@@ -154,6 +155,7 @@ class Config(Section):
     trainer: Trainer = Field(description="training loop")
     promotion: Promotion = Field(description="the gate")
     alert: Alert = Field(description="probabilities of exceptionally low days (`daycast alerts`)")
+    monitoring: Monitoring = Field(description="how forecasts are judged once their days have come")
     runner: Runner = Field(description="where tasks run")
 
     @model_validator(mode="after")

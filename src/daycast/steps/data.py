@@ -12,7 +12,7 @@ import pandas as pd
 
 from daycast.adapters import versioning
 from daycast.config import Config
-from daycast.core import streaming
+from daycast.core import streaming, until
 from daycast.core.frame import KEYS, FrameSpec, Table
 from daycast.errors import DataError
 from daycast.settings import Settings
@@ -36,6 +36,12 @@ def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
     return _read(versioning.materialise(settings.root, data.version))
 
 
+def seen(settings: Settings, data: DataRef, spec: FrameSpec) -> pd.DataFrame:
+    """The canonical frame as far as it may be seen. Raises ``HistoryError`` if nothing had been observed by then."""
+    whole = frame(settings, data)
+    return whole if data.as_of is None else until.until(whole, spec, pd.Timestamp(data.as_of))
+
+
 @lru_cache(maxsize=2)
 def _read(file: Path) -> pd.DataFrame:
     # The file lies under the hash of its content, so a path never changes its meaning.
@@ -43,7 +49,11 @@ def _read(file: Path) -> pd.DataFrame:
 
 
 def table(settings: Settings, config: Config, data: DataRef) -> Table:
-    """The canonical arrays of a version, memory-mapped; made from the data where this machine has none yet."""
+    """The canonical arrays of a version as far as they may be seen, memory-mapped; made where this machine has none.
+
+    Raises:
+        HistoryError: nothing had been observed by then.
+    """
     spec = config.dataset.spec()
     folder = settings.cache("table", keys.table(config, data))
     kept(folder, lambda into: _arrays(versioning.materialise(settings.root, data.version), spec, into))
@@ -52,7 +62,8 @@ def table(settings: Settings, config: Config, data: DataRef) -> Table:
     outline = streaming.Outline(grid, told["end"], np.asarray(array(folder, "known")), tuple(told["known"]))
     ids, static = tuple(told["series"]), tuple(told["static"])
     series = streaming.Block(ids, *(np.asarray(array(folder, name)) for name in SERIES), static)
-    return streaming.table(spec, outline, series)
+    whole = streaming.table(spec, outline, series)
+    return whole if data.as_of is None else until.table(whole, pd.Timestamp(data.as_of))
 
 
 def _arrays(file: Path, spec: FrameSpec, into: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from daycast.config import Blend, Config, LightGbm, Recurrent
+from daycast.config import UNUSED, Blend, Config, LightGbm, Recurrent
 from daycast.config.search import Searchable
 from daycast.core import content
 from daycast.steps import intervals
@@ -23,7 +23,8 @@ MAKING = (*ARRAYS, "models", "adapters/search.py", *STEPS)
 
 def _data(config: Config, data: DataRef) -> list[object]:
     # The meaning of the frame's columns too: a season's length leaves the bytes of the data as they are.
-    return [data.version, asdict(config.dataset.spec())]
+    seen = [] if data.as_of is None else [data.as_of]
+    return [data.version, asdict(config.dataset.spec()), *seen]
 
 
 def _basis(config: Config, data: DataRef, name: str) -> list[object]:
@@ -38,8 +39,8 @@ def _folds(config: Config, *fields: str) -> dict[str, object]:
 
 
 def table(config: Config, data: DataRef) -> str:
-    """Key of a data version as arrays."""
-    return content.key("table", content.code(*TABLE), *_data(config, data))
+    """Key of a data version as arrays, whatever may be seen of it."""
+    return content.key("table", content.code(*TABLE), *_data(config, data.model_copy(update={"as_of": None})))
 
 
 FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
@@ -115,7 +116,7 @@ def compare(config: Config, data: DataRef) -> str:
 
 def run(config: Config, data: DataRef) -> str:
     """Key of a whole run: the same data, code and configuration are the same run."""
-    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner", "alert"}))
+    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude=set(UNUSED)))
 
 
 def alerts(config: Config, data: DataRef, name: str) -> str:

@@ -6,6 +6,7 @@ The result behind a ``key`` lies in ``settings.cache(step, key)``.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -28,11 +29,17 @@ class DataRef(Reference):
         dataset: its name.
         version: MD5 of the canonical Parquet file, as DVC records it.
         pointers: path -> text of the DVC files that bring every byte of this version back.
+        as_of: last date, ISO, whose observations may be seen; ``None`` for all there are.
     """
 
     dataset: str
     version: str
     pointers: dict[str, str]
+    as_of: str | None = None
+
+    def until(self, as_of: date | None) -> DataRef:
+        """This version as it stood at the end of a day; itself for ``None``."""
+        return self if as_of is None else self.model_copy(update={"as_of": as_of.isoformat()})
 
 
 class FoldRef(Reference):
@@ -166,6 +173,59 @@ class ForecastRef(Reference):
     new_rows: int
     rows: str
     plot: str
+
+
+class MonitoredRef(Reference):
+    """How the forecasts in the store turned out.
+
+    Attributes:
+        until: the newest observation.
+        n_rows: forecast rows whose values have come; ``n_windows`` cutoffs they are of.
+        mae, skill: mean over the newest windows, raw units, and against the seasonal naive; ``None`` if there are none.
+        windows: CSV of all windows; ``plot``: their picture.
+    """
+
+    dataset: str
+    until: str
+    n_rows: int
+    n_windows: int
+    mae: float | None
+    skill: float | None
+    alarm: bool
+    reason: str
+    windows: str
+    plot: str | None
+
+
+class Planned(Reference):
+    """A past day to forecast from.
+
+    Attributes:
+        as_of: the day, ISO; ``cutoff``: the newest observation by its end.
+        version: number of the version that may forecast it, which has seen nothing later; ``None`` if there is none.
+        done: whether its rows are in the store already.
+    """
+
+    as_of: str
+    cutoff: str
+    version: str | None
+    done: bool
+
+
+class BackfilledRef(Reference):
+    """What a backfill came to.
+
+    Attributes:
+        n_days: with an observation, in the range; ``n_made`` of them now, ``n_done_before`` earlier.
+        impossible: days, ISO, that every version has seen beyond, so none may forecast.
+    """
+
+    dataset: str
+    n_days: int
+    n_made: int
+    n_done_before: int
+    impossible: tuple[str, ...]
+    new_rows: int
 
 
 class Outcome(Reference):
