@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from daycast.core import until as core
 from daycast.core.frame import FrameSpec, table
 from daycast.core.until import until
 from daycast.errors import HistoryError
@@ -61,3 +62,24 @@ def test_the_frame_that_was_given_stays_as_it_was() -> None:
     before = frame()
     until(before, SPEC, DAY)
     pd.testing.assert_frame_equal(before, frame())
+
+
+@pytest.mark.parametrize("day", ["2024-01-01", "2024-01-05", "2024-01-07", "2024-01-10", "2024-02-01"])
+def test_a_table_of_the_day_is_that_of_the_frame_of_the_day(day: str) -> None:
+    whole = frame()
+    whole.loc[whole["ds"] == DAY, "y"] = np.nan  # the newest observation is of the day before
+    made = core.table(table(whole, SPEC), pd.Timestamp(day))
+    expected = table(until(whole, SPEC, pd.Timestamp(day)), SPEC)
+    for a, b in ((made.panel, expected.panel), (made.beyond, expected.beyond)):
+        for name in a.__dataclass_fields__:
+            found, wanted = getattr(a, name), getattr(b, name)
+            if isinstance(wanted, np.ndarray):
+                np.testing.assert_array_equal(found, wanted, err_msg=name)
+                assert not found.flags.writeable
+            else:
+                assert list(found) == list(wanted) if name in ("ids", "ds") else found == wanted
+
+
+def test_a_table_of_a_day_before_all_data_is_refused() -> None:
+    with pytest.raises(HistoryError, match="2024-01-01"):
+        core.table(table(frame(), SPEC), pd.Timestamp("2023-12-31"))

@@ -18,6 +18,7 @@ from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
 from daycast.config.search import Searchable
 from daycast.config.section import Section
+from daycast.config.trainer import Trainer
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
@@ -134,22 +135,6 @@ class Tuning(Section):
     seeds: int = Field(
         ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged"
     )
-
-
-class Trainer(Section):
-    """The training loop."""
-
-    name: str = Field(description="name, as in conf/trainer/<name>.yaml")
-    accelerator: Literal["cpu", "gpu", "auto"] = Field(description="where to train")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="Lightning precision")
-    max_epochs: int = Field(ge=1, description="most epochs")
-    patience: int = Field(ge=1, description="epochs without a better validation loss before stopping early")
-    validation_steps: int = Field(
-        ge=1, description="last target timestamps of the fit's history held out to stop early"
-    )
-    gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
-    deterministic: bool = Field(description="same seed, same data, same machine: same bits")
-    threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
 
 
 class Runner(Section):

@@ -182,7 +182,7 @@ def described(description: Mapping[str, Any], arrays: Arrays) -> Forecaster:
     """The forecaster that ``describe`` described."""
     config: sections.Model = TypeAdapter(sections.Model).validate_json(json.dumps(description["model"]))
     given = description["context"]
-    trainer = sections.Trainer.model_validate_json(json.dumps(given["trainer"]))
+    trainer = sections.Trainer.saved(given["trainer"])
     context = BuildContext(given["horizon"], given["season_length"], given["seed"], trainer)
     forecaster = build(config, context, description["seeds"])
     forecaster.restore(description["values"], arrays)

@@ -11,8 +11,8 @@ from daycast.settings import Settings
 from daycast.steps import intervals, keys
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL
+from daycast.steps.mapped import kept
 from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, TunedRef
-from daycast.steps.transform import kept
 from daycast.steps.tune import calibration
 
 ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, y, quantiles as issued; raw units

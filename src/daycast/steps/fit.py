@@ -11,9 +11,9 @@ from daycast.core import split
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import table
+from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
-from daycast.steps.transform import kept
 from daycast.steps.tune import context, with_parameters
 from daycast.steps.window import load_windows
 

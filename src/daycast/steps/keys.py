@@ -15,7 +15,8 @@ from daycast.steps import intervals
 from daycast.steps.reference import DataRef, FoldRef, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
-ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
+TABLE = ("core", "steps/data.py", "steps/mapped.py")
+ARRAYS = (*TABLE, "models/recipe.py", "steps/transform.py", "steps/window.py")
 STEPS = ("steps/tune.py", "steps/judge.py", "steps/blend.py", "steps/fit.py", "steps/backtest.py", "steps/intervals.py")
 MAKING = (*ARRAYS, "models", "adapters/search.py", *STEPS)
 
@@ -35,6 +36,11 @@ def _basis(config: Config, data: DataRef, name: str) -> list[object]:
 
 def _folds(config: Config, *fields: str) -> dict[str, object]:
     return {field: getattr(config.backtest, field) for field in fields}
+
+
+def table(config: Config, data: DataRef) -> str:
+    """Key of a data version as arrays, whatever may be seen of it."""
+    return content.key("table", content.code(*TABLE), *_data(config, data.model_copy(update={"as_of": None})))
 
 
 FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
