@@ -77,29 +77,6 @@ def test_training_as_of_a_day_sees_nothing_later_and_says_so(then: Then) -> None
     assert then.outcome.data.as_of == TRAINED.isoformat()
 
 
-def test_training_as_of_a_day_does_not_move_by_a_bit_when_all_later_data_are_scrambled(
-    then: Then, trained: tuple[Project, Outcome], tmp_path: Path
-) -> None:
-    project, given = then.project, ("model=[naive,seasonal_naive,gru]", "seed=29")
-    day = date(2019, 10, 15)  # the last one that `scrambled` leaves alone
-    with environment(project.settings):
-        before = project.train(*given, as_of=day)
-        ingest(project.settings, "tiny", from_file=scrambled(project, tmp_path))
-        try:
-            after = project.train(*given, as_of=day)
-        finally:
-            restore(project.settings, trained[1].run.run_id)
-    assert after.data.version != before.data.version
-    assert [t.value for t in after.tuned] == [t.value for t in before.tuned]
-    assert before.forecast is not None
-    assert after.forecast is not None
-    first, second = (pd.read_csv(one.forecast.rows) for one in (before, after))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
-    assert before.champion is not None
-    assert after.champion is not None
-    assert after.champion.model == before.champion.model
-
-
 def test_days_that_a_version_has_seen_beyond_are_not_forecast_by_it(then: Then) -> None:
     done = made(then, TRAINED - timedelta(days=2), TRAINED + timedelta(days=3))
     assert done.n_days == 6
@@ -170,7 +147,7 @@ def test_a_plan_tells_who_would_forecast_and_changes_nothing(then: Then) -> None
 def test_a_range_before_every_version_says_what_to_train(then: Then) -> None:
     with pytest.raises(PromotionError, match="--as-of 2019-01-01") as error:
         made(then, date(2019, 1, 1), date(2019, 1, 3))
-    assert "2019-10-31" in error.value.found or "2019-10-15" in error.value.found
+    assert "2019-10-31" in error.value.found
 
 
 @pytest.mark.parametrize(
@@ -185,3 +162,27 @@ def test_a_range_without_days_is_refused(then: Then, first: date, last: date, to
 def test_training_as_of_a_day_before_all_data_is_refused(then: Then) -> None:
     with environment(then.project.settings), pytest.raises(HistoryError, match="an observation by 1999-01-01"):
         then.project.train(*MODELS, as_of=date(1999, 1, 1))
+
+
+# The last one: its version may forecast more days than the one above.
+def test_training_as_of_a_day_does_not_move_by_a_bit_when_all_later_data_are_scrambled(
+    then: Then, trained: tuple[Project, Outcome], tmp_path: Path
+) -> None:
+    project, given = then.project, ("model=[naive,seasonal_naive,gru]", "seed=29")
+    day = date(2019, 10, 15)  # the last one that `scrambled` leaves alone
+    with environment(project.settings):
+        before = project.train(*given, as_of=day)
+        ingest(project.settings, "tiny", from_file=scrambled(project, tmp_path))
+        try:
+            after = project.train(*given, as_of=day)
+        finally:
+            restore(project.settings, trained[1].run.run_id)
+    assert after.data.version != before.data.version
+    assert [t.value for t in after.tuned] == [t.value for t in before.tuned]
+    assert before.forecast is not None
+    assert after.forecast is not None
+    first, second = (pd.read_csv(one.forecast.rows) for one in (before, after))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert before.champion is not None
+    assert after.champion is not None
+    assert after.champion.model == before.champion.model
