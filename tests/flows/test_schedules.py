@@ -14,6 +14,7 @@ import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
 from daycast.config import dataset_only
+from flows import deploying
 
 ZONES = ("America/Chicago", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "UTC")
 YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,6 +53,14 @@ def test_no_flow_of_a_dataset_runs_twice_at_once(root: Path) -> None:
         "monitoring",
         "training",
         "backfill",
+    }
+
+
+def test_a_run_tells_that_it_lives_three_times_before_it_is_taken_for_dead(root: Path) -> None:
+    told = {name: one["work_pool"]["job_variables"]["env"] for name, one in declared(root).items()}
+    assert set(told) >= set(deploying.FLOWS)
+    assert {float(env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) * 3 for env in told.values()} == {
+        deploying.LOST.total_seconds()
     }
 
 

@@ -77,6 +77,16 @@ def test_nothing_is_published_but_on_this_machine_alone() -> None:
     assert all(port.startswith("${BIND:-127.0.0.1}:") for port in published)
 
 
+def test_mlflow_answers_under_the_names_that_workers_and_operators_use_and_under_no_other() -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    told = service("mlflow")["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
+    for given, asked in (("localhost", "nobody:1"), ("forecasts.example.org:*", "forecasts.example.org:5000")):
+        hosts = re.sub(r"\$\{MLFLOW_HOSTS:-.*?\}", given, told).split(",")
+        assert all(is_allowed_host_header(hosts, name) for name in ("mlflow:5000", "localhost:5000", "127.0.0.1:5001"))
+        assert is_allowed_host_header(hosts, asked) is (given != "localhost")
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_is_given_just_the_secrets_that_its_environment_names(name: str) -> None:
     named = {found for value in service(name).get("environment", {}).values() for found in NAMED.findall(value)}
@@ -144,12 +154,21 @@ def test_what_the_images_install_is_what_the_tests_run_with(tmp_path: Path) -> N
     assert made is not None
     requirements = tool("python", INFRA / "requirements", *made[1].split())
     (tmp_path / "requirements.txt").write_text(requirements)
-    shutil.copy(ROOT / "constraints.txt", tmp_path)
+    for pins in (ROOT / "constraints.txt", INFRA / "cuda.txt"):
+        shutil.copy(pins, tmp_path)
     assert len(installs()) == 2
     for command in {tuple(word for word in c if not word.startswith("http")) for c in map(dry, installs())}:
         done = subprocess.run([HERE / "python", "-m", *command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Would install" not in done.stdout
+
+
+def test_cuda_is_pinned_for_the_very_torch_that_is_pinned() -> None:
+    (torch,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    told, *pins = (INFRA / "cuda.txt").read_text().splitlines()
+    assert f"PyTorch {torch} " in told
+    assert pins == sorted(pins)
+    assert all(re.fullmatch(r"(nvidia|cuda|triton)[a-z0-9-]*==[0-9.]+", pin) for pin in pins)
 
 
 def dry(command: list[str]) -> list[str]:
