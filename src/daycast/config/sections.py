@@ -15,6 +15,7 @@ from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
 from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
+from daycast.config.runner import Runner
 from daycast.config.search import Searchable
 from daycast.config.section import Section
 from daycast.core import conformal
@@ -128,6 +129,11 @@ class Tuning(Section):
         description="halving: at each rung (some epochs of the first fold, and each fold's end) the best trials go on, "
         "by the backtest's metric on the folds up to there; none: every trial is completed"
     )
+    workers: int = Field(
+        ge=1,
+        le=64,
+        description="who search a model at once, sharing its study; with more than one the draws hang on time",
+    )
     keep: float = Field(gt=0, le=1, description="halving: share of the trials that reached a rung which goes on")
     warmup_epochs: int = Field(ge=1, description="halving: epochs of the first rung; the next ones at double that, ...")
     seeds: int = Field(
@@ -149,13 +155,6 @@ class Trainer(Section):
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     deterministic: bool = Field(description="same seed, same data, same machine: same bits")
     threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
-
-
-class Runner(Section):
-    """Where tasks run."""
-
-    kind: Literal["threads", "processes"] = Field(description="Prefect task runner")
-    workers: int = Field(ge=1, le=256, description="tasks at once")
 
 
 class Config(Section):
