@@ -85,8 +85,7 @@ class Project:
         from flows.training import training
 
         self.events.clear()
-        runner = self.config(*overrides).runner
-        return start(training, runner, overrides=self.overrides(overrides), last=last)
+        return start(training, overrides=self.overrides(overrides), last=last)
 
     def forecast(self, **given: Any) -> ForecastRef:
         """Run the forecasting flow, without asking the source for newer data."""
@@ -94,7 +93,7 @@ class Project:
         from flows.running import start
 
         self.events.clear()
-        return start(forecasting, self.config().runner, dataset="tiny", fetch=False, **given)
+        return start(forecasting, dataset="tiny", fetch=False, **given)
 
     @property
     def cached(self) -> set[str]:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool) -> tuple[Settings, Any]:
-    here, configured = ready(overrides, debug, fitting=True)
+    here, _ = ready(overrides, debug, fitting=True)
     from flows.running import start
     from flows.training import training
 
     from daycast.cli import console
 
     with console.progress(quiet):
-        outcome = start(training, configured.runner, overrides=overrides or [], fetch=fetch, last=last)
+        outcome = start(training, overrides=overrides or [], fetch=fetch, last=last)
     return here, outcome
 
 
@@ -118,7 +118,7 @@ def forecast(
 
     given = {"dataset": configured.dataset.name, "as_of": day(as_of), "horizon": horizon, "fetch": fetch}
     with console.progress(quiet):
-        made = start(forecasting, configured.runner, **given)
+        made = start(forecasting, **given)
     console.machine(summary.forecast_json(made)) if as_json else summary.show_forecast(made)
 
 

@@ -15,7 +15,7 @@ from daycast.config.models import Blend, DayTypeNaive, Model
 from daycast.config.per_series import Sarima
 from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
-from daycast.config.runner import Runner
+from daycast.config.runner import Runner as Runner
 from daycast.config.search import Searchable
 from daycast.config.section import Section
 from daycast.core import conformal

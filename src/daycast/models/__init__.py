@@ -20,7 +20,7 @@ from daycast.models.context import BuildContext
 if TYPE_CHECKING:
     from daycast.core.forecast import Arrays, FitReport, Forecaster
 
-__all__ = ["BuildContext", "build", "describe", "described", "import_libraries", "joined", "load", "save"]
+__all__ = ["BuildContext", "build", "describe", "described", "gpus", "import_libraries", "joined", "load", "save"]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -99,6 +99,13 @@ def import_libraries(configs: Iterable[sections.Model]) -> None:
     """
     if any(isinstance(config, sections.Recurrent) for config in configs):
         import_module("daycast.models.neural")
+
+
+def gpus() -> int:
+    """How many GPUs PyTorch finds on this machine."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
