@@ -21,8 +21,10 @@ from pathlib import Path
 from daycast import settings
 from daycast.adapters import search
 from daycast.adapters.search import TrialRecord
+from daycast.adapters.search.studies import NEEDED
 from daycast.config import Config, Recurrent, compose
-from daycast.steps import data, tune
+from daycast.steps import data
+from daycast.steps import search as steps
 from daycast.steps.split import split
 
 STANDARD, LAG7 = {"kind": "scale", "method": "standard"}, {"kind": "difference", "lags": [7]}
@@ -62,14 +64,14 @@ def searched(config: Config, seed: int, folder: Path) -> tuple[TrialRecord, ...]
     """All trials of a search; networks start from the configuration's seed, so that only the sampler's differs."""
     here, model = settings.load(), config.model["gru"]
     version = data.in_force(here, "cta")
-    scorer = tune.Scorer(here, config, version, split(here, config, version), "gru", folder)
+    scorer = steps.Scorer(here, config, version, split(here, config, version), "gru")
     if config.tuning.pruner == "none":
         # Each value as it is, at every rung of any scheme, to replay them.
         scorer.rungs = {rung for rungs in SCHEMES for rung in rungs if rung < scorer.epochs}
         scorer.so_far = lambda seen: seen[-1]
     assert isinstance(model, Recurrent)
     objective = search.Objective(
-        scorer.trial, model.search, model.start(config.tuning.n_trials), steps=scorer.steps, refusals=tune.REFUSALS
+        scorer.trial, model.search, model.start(config.tuning.n_trials), steps=scorer.steps, refusals=steps.REFUSALS
     )
     study = f"{config.tuning.pruner}-{seed}"
     return search.search(f"sqlite:///{folder}/studies.db", study, objective, config.tuning, seed).trials
@@ -88,7 +90,7 @@ def replayed(
             value = curve[rung] if 2 * rung == total else min(curve[r] for r in rungs if r <= rung)
             better = sum(other < value for other in seen[rung])
             seen[rung].append(value)
-            if len(seen[rung]) > search.NEEDED and better >= max(1, math.floor(keep * len(seen[rung]))):
+            if len(seen[rung]) > NEEDED and better >= max(1, math.floor(keep * len(seen[rung]))):
                 done = rung
                 break
         work += done

@@ -18,8 +18,8 @@ from daycast.core import backtest
 from daycast.core.bootstrap import mae_interval
 from daycast.core.split import history
 from daycast.steps.data import in_force, table
+from daycast.steps.forecaster import context
 from daycast.steps.split import split
-from daycast.steps.tune import context
 
 FIRST, LAST = pd.Timestamp("2019-06-01"), pd.Timestamp("2020-02-29")
 MODELS = ("gru_one_step", "gru_profile", "gru_profile_long", "lightgbm", "lightgbm_long")

@@ -12,7 +12,8 @@ from daycast.config import dataset_only
 from daycast.steps import backfill as backfill_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps.data import in_force
-from daycast.steps.reference import BackfilledRef, DataRef, ForecastRef, Planned
+from daycast.steps.outcomes import BackfilledRef, ForecastRef, Planned
+from daycast.steps.reference import DataRef
 from flows import tasks
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import State, flow
 
-from daycast.steps.reference import ForecastRef
+from daycast.steps.outcomes import ForecastRef
 from flows import newest, tasks
 
 

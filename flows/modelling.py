@@ -6,8 +6,11 @@ from typing import Literal
 
 from prefect import flow
 
-from daycast.steps.reference import DataRef, Outcome
-from flows import blending, tasks
+from daycast.config import Config
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import DataRef, FoldsRef, RunRef
+from flows import blending, runners, tasks
+from flows.fanning import Stages
 
 Last = Literal["tune", "backtest", "forecast"]
 
@@ -21,24 +24,33 @@ def modelling(overrides: list[str], data: DataRef, last: Last = "forecast") -> O
         data: loaded by its version, so that another machine can do it.
         last: the last step of the whole job; of this flow, all steps for ``forecast``.
     """
-    config = tasks.configured(overrides)
+    return modelled(tasks.configured(overrides), data, last)
+
+
+def modelled(config: Config, data: DataRef, last: Last) -> Outcome:
+    """The same as a part of the run that is under way."""
     folds = tasks.split(config, data)
-    given = (config, data, folds)
-    with tasks.recording(config, data) as run:
-        # Breadth first: a task that waits for another holds a worker, so all models enter a stage before the next.
-        arrays = [tasks.transform.submit(*given, name) for name in config.model]
-        windows = [tasks.window.submit(*given, a) for a in arrays]
-        tuned = blending.stage(*given, windows, tasks.tune, blending.weigh)
-        if last == "tune":
-            return Outcome(data=data, run=run, tuned=tuple(tasks.results(arrays, windows, tuned)))
-        fitted = blending.stage(*given, tuned, tasks.fit, blending.join)
-        tested = [tasks.backtest.submit(*given, f, t) for f, t in zip(fitted, tuned, strict=True)]
-        logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
-        board = tasks.compare(*given, tasks.results(arrays, windows, tuned, fitted, tested))
-        tasks.results(logged)
-        tasks.record_run(*given, run, board)
-        made = Outcome(data=data, run=run, tuned=tuple(tasks.results(tuned)), board=board)
-        if last == "backtest":
-            return made
-        version = tasks.register(config, data, run, board, list(made.tuned))
-        return made.model_copy(update={"champion": tasks.promote(data.dataset, run, version)})
+    with tasks.recording(config, data) as run, runners.chosen(config):
+        return _through((config, data, folds), run, last)
+
+
+def _through(given: tuple[Config, DataRef, FoldsRef], run: RunRef, last: Last) -> Outcome:
+    config, data, _ = given
+    stages = Stages(*given)
+    # Breadth first: a task that waits for another holds a worker, so all models enter a stage before the next.
+    arrays = [tasks.transform.submit(*given, name) for name in config.model]
+    windows = [tasks.window.submit(*given, a) for a in arrays]
+    tuned = blending.stage(*given, windows, stages.tune, blending.weigh)
+    if last == "tune":
+        return Outcome(data=data, run=run, tuned=tuple(tasks.results(arrays, windows, stages.before, tuned)))
+    fitted = blending.stage(*given, tuned, stages.fit, blending.join)
+    tested = [stages.backtest(*of) for of in zip(config.model, fitted, tuned, strict=True)]
+    logged = [tasks.record_model.submit(*given, run, *of) for of in zip(tuned, fitted, tested, strict=True)]
+    board = tasks.compare(*given, tasks.results(arrays, windows, stages.before, tuned, fitted, tested))
+    tasks.results(logged)
+    tasks.record_run(*given, run, board)
+    made = Outcome(data=data, run=run, tuned=tuple(tasks.results(tuned)), board=board)
+    if last == "backtest":
+        return made
+    version = tasks.register(config, data, run, board, list(made.tuned), tasks.results(fitted) + tasks.results(tested))
+    return made.model_copy(update={"champion": tasks.promote(data.dataset, run, version)})

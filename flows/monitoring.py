@@ -12,7 +12,8 @@ from daycast import settings
 from daycast.adapters.notices import Notice, tell
 from daycast.config import compose
 from daycast.steps import monitor as monitor_step
-from daycast.steps.reference import DataRef, MonitoredRef
+from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.reference import DataRef
 from flows import newest, tasks
 
 ALARM = "daycast.alarm"  # the event

@@ -16,9 +16,10 @@ from daycast import settings
 from daycast.config import Config, compose
 from daycast.errors import ToolError
 from daycast.steps import promote, record
-from daycast.steps.reference import DataRef, Outcome
-from flows import running
-from flows.modelling import Last, modelling
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import DataRef
+from flows import modelling
+from flows.modelling import Last
 
 ON_GPU = "modelling/gpu"
 PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
@@ -26,7 +27,7 @@ BETWEEN_S = 5.0
 
 
 def modelled(config: Config, overrides: list[str], data: DataRef, last: Last) -> Outcome:
-    """The outcome of ``modelling``, run as a part of this run, or on a GPU worker if this run is of a deployment.
+    """The outcome of ``modelling``: as a part of this run, or on a GPU worker if this run is of a deployment.
 
     Raises:
         What a step raised; ``ToolError`` if the run on the GPU pool ended without an outcome.
@@ -39,8 +40,7 @@ def modelled(config: Config, overrides: list[str], data: DataRef, last: Last) ->
             return sent
         else:
             logger.warning("the heavy steps run on pool cpu: no worker of pool gpu took them in %.0f s", PICKED_UP_S)
-    here = modelling.with_options(task_runner=running.task_runner(config.runner))
-    return here(overrides, data, last)
+    return modelling.modelled(config, data, last)
 
 
 def has_worker(pool: str) -> bool:

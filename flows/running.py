@@ -1,4 +1,4 @@
-"""Start a flow from this process: its task runner, quiet logs, and an end on Ctrl-C."""
+"""Start a flow from this process, with a server of its own where none is named, and an end on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,35 +12,25 @@ from typing import Any
 
 from prefect import Flow
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from daycast.config import Runner
 from daycast.steps import progress
 
 
-def task_runner(runner: Runner) -> TaskRunner[Any]:
-    """The Prefect task runner that the configuration names."""
-    if runner.kind == "processes":
-        return ProcessPoolTaskRunner(max_workers=runner.workers)
-    return ThreadPoolTaskRunner(max_workers=runner.workers)
-
-
-def start(flow: Flow[..., Any], runner: Runner, **parameters: Any) -> Any:
+def start(flow: Flow[..., Any], **parameters: Any) -> Any:
     """Run the flow here and return its result; on a Prefect server if ``PREFECT_API_URL`` names one, else embedded.
 
     Raises:
         What a step raised; ``ToolError`` if that server refuses or does not answer.
     """
-    chosen = flow.with_options(task_runner=task_runner(runner))
     if PREFECT_API_URL.value():
         from flows.deploying import server
 
         with server() as prefect:
             prefect.api_version()  # asked here, a server that refuses ends in a message, in the flow in a trace
-        return chosen(**parameters)
+        return flow(**parameters)
     # The heartbeat thread costs each run a second of waiting, and without a server nobody listens to it.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _ended_with_us(_serve()):
-        return chosen(**parameters)
+        return flow(**parameters)
 
 
 @contextmanager

@@ -17,9 +17,7 @@ from prefect.futures import PrefectFuture
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
 from daycast.errors import DaycastError, ToolError
-from daycast.steps import backtest as backtest_step
 from daycast.steps import compare as compare_step
-from daycast.steps import fit as fit_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
 from daycast.steps import keys, progress
@@ -29,23 +27,22 @@ from daycast.steps import record as record_step
 from daycast.steps import register as register_step
 from daycast.steps import split as split_step
 from daycast.steps import transform as transform_step
-from daycast.steps import tune as tune_step
 from daycast.steps import validate as validate_step
 from daycast.steps import window as window_step
+from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import (
     BacktestRef,
     BoardRef,
     DataRef,
     FittedRef,
     FoldsRef,
-    ForecastRef,
     RunRef,
     TransformRef,
     TunedRef,
     VersionRef,
     WindowsRef,
 )
-from flows.keeping import kept
+from flows.keeping import fetch, kept
 
 HOUR = 3600.0
 
@@ -116,56 +113,29 @@ def split(config: Config, data: DataRef) -> FoldsRef:
         return split_step.split(settings.load(), config, data)
 
 
-@task(
+@kept(
+    "transform",
+    lambda given: keys.transform(given["config"], given["data"], given["name"]),
     task_run_name="transform {name}",
     timeout_seconds=HOUR,
-    **kept("transform", lambda given: keys.transform(given["config"], given["data"], given["name"])),
 )
 def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> TransformRef:
     return transform_step.transform(settings.load(), config, data, folds, name)
 
 
-@task(
+@kept(
+    "window",
+    lambda given: keys.window(given["config"], given["data"], given["arrays"].model),
     task_run_name="window {arrays.model}",
     timeout_seconds=HOUR,
-    **kept("window", lambda given: keys.window(given["config"], given["data"], given["arrays"].model)),
 )
 def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef) -> WindowsRef:
     return window_step.window(settings.load(), config, data, folds, arrays)
 
 
-@task(
-    task_run_name="tune {windows.model}",
-    timeout_seconds=24 * HOUR,
-    **kept("tune", lambda given: keys.tune(given["config"], given["data"], given["windows"].model)),
-)
-def tune(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) -> TunedRef:
-    with shown("tune", windows.model):
-        return tune_step.tune(settings.load(), config, data, folds, windows.model)
-
-
-@task(
-    task_run_name="fit {tuned.model}",
-    timeout_seconds=24 * HOUR,
-    **kept("fit", lambda given: keys.fit(given["config"], given["data"], given["tuned"].model)),
-)
-def fit(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
-    with shown("fit", tuned.model):
-        return fit_step.fit(settings.load(), config, data, folds, tuned)
-
-
-@task(
-    task_run_name="backtest {fitted.model}",
-    timeout_seconds=24 * HOUR,
-    **kept("backtest", lambda given: keys.backtest(given["config"], given["data"], given["fitted"].model)),
-)
-def backtest(config: Config, data: DataRef, folds: FoldsRef, fitted: FittedRef, tuned: TunedRef) -> BacktestRef:
-    with shown("backtest", fitted.model):
-        return backtest_step.backtest(settings.load(), config, data, folds, fitted, tuned)
-
-
 @task(task_run_name="compare {data.dataset}", timeout_seconds=HOUR)
 def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
+    fetch(tested)
     with shown("compare", data.dataset):
         return compare_step.compare(settings.load(), config, data, folds, tested)
 
@@ -185,11 +155,12 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
     record_step.close_run(settings.load(), run, "FINISHED")
 
 
-@task(
+@kept(
+    "record",
+    lambda given: keys.record(given["run"], given["tested"].key),
     task_run_name="record {tuned.model}",
     timeout_seconds=HOUR,
     **RETRIED,
-    **kept("record", lambda given: keys.record(given["run"], given["tested"].key)),
 )
 def record_model(
     config: Config,
@@ -221,7 +192,16 @@ def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, boar
 
 
 @task(task_run_name="register {data.dataset}", timeout_seconds=HOUR, **RETRIED)
-def register(config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]) -> VersionRef:
+def register(
+    config: Config,
+    data: DataRef,
+    run: RunRef,
+    board: BoardRef,
+    tuned: list[TunedRef],
+    made: Sequence[FittedRef | BacktestRef],
+) -> VersionRef:
+    """Register; what was ``made`` of all models is looked up by its keys."""
+    fetch(tuned, made)
     with shown("register", board.winner):
         return register_step.register(settings.load(), config, data, run, board, tuned)
 

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import State, flow
 from prefect.runtime import flow_run
 
-from daycast.steps.reference import Outcome
+from daycast.steps.outcomes import Outcome
 from flows import newest, pools, tasks
 from flows.modelling import Last
 

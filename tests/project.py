@@ -20,7 +20,8 @@ from daycast.adapters import registry, tracking
 from daycast.config import Config, compose
 from daycast.settings import Settings
 from daycast.steps import progress
-from daycast.steps.reference import DataRef, ForecastRef, Outcome
+from daycast.steps.outcomes import ForecastRef, Outcome
+from daycast.steps.reference import DataRef
 from tests.conftest import ROOT
 
 SHIPPED = (
@@ -96,8 +97,7 @@ class Project:
         from flows.training import training
 
         self.events.clear()
-        runner = self.config(*overrides).runner
-        return start(training, runner, overrides=self.overrides(overrides), last=last, as_of=as_of)
+        return start(training, overrides=self.overrides(overrides), last=last, as_of=as_of)
 
     def forecast(self, **given: Any) -> ForecastRef:
         """Run the forecasting flow, without asking the source for newer data."""
@@ -105,7 +105,7 @@ class Project:
         from flows.running import start
 
         self.events.clear()
-        return start(forecasting, self.config().runner, dataset="tiny", fetch=False, **given)
+        return start(forecasting, dataset="tiny", fetch=False, **given)
 
     @property
     def cached(self) -> set[str]:

@@ -39,6 +39,8 @@ class Settings:
             runs; else SQLite in ``state``).
         studies_url: Optuna studies, an RDB URL (``DAYCAST_STUDIES_URL``; else SQLite in ``state``).
         store_url: forecast store, a SQLAlchemy URL (``DAYCAST_STORE_URL``; else SQLite in ``state``).
+        cache_url: where the machines of a cluster share results of steps, for fsspec (``DAYCAST_CACHE_URL``; else
+            nowhere: they lie in ``state``).
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Settings:
     tracking_uri: str
     studies_url: str
     store_url: str
+    cache_url: str | None = None
 
     def cache(self, step: str, key: str) -> Path:
         """Folder of a step's cached result under its content key (not created)."""
@@ -99,6 +102,7 @@ def load() -> Settings:
         tracking_uri=tracking or f"sqlite:///{state / 'mlflow.db'}",
         studies_url=env.get("DAYCAST_STUDIES_URL") or f"sqlite:///{state / 'studies.db'}",
         store_url=env.get("DAYCAST_STORE_URL") or f"sqlite:///{state / 'forecasts.db'}",
+        cache_url=env.get("DAYCAST_CACHE_URL") or None,
     )
 
 
@@ -141,6 +145,8 @@ def apply(settings: Settings, debug: bool = False) -> None:
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING" if debug else "CRITICAL",
         # The embedded server takes 10 s to start, and several times that on a busy machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # Of a cluster's scheduler and clients here, and of the workers that this process starts.
+        "DASK_LOGGING": str(dict.fromkeys(("distributed", "distributed.client"), "INFO" if debug else "CRITICAL")),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_LOGGING_LEVEL": "INFO" if debug else "WARNING",
         "OMP_NUM_THREADS": "1",  # small recurrent networks lose, never gain, from a second thread

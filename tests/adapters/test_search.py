@@ -28,7 +28,15 @@ def Objective(evaluate, space, start, steps=20, refusals=()):  # noqa: N802 - st
 
 
 def tuning(**changes):
-    values = {"name": "t", "n_trials": 8, "n_startup_trials": 3, "keep": 0.5, "warmup_epochs": 2, "seeds": 1}
+    values = {
+        "name": "t",
+        "n_trials": 8,
+        "n_startup_trials": 3,
+        "workers": 1,
+        "keep": 0.5,
+        "warmup_epochs": 2,
+        "seeds": 1,
+    }
     return Tuning(**(values | {"pruner": "halving"} | changes))
 
 

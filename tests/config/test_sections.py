@@ -66,7 +66,7 @@ def test_shipped_files_give_every_value_so_that_no_default_is_silent(root: Path)
     assert unset(compose(root, [every])) == []
     for dataset in options(root, "dataset"):
         assert unset(dataset_only(root, dataset)) == []
-    for group in ("backtest", "tuning", "trainer", "promotion"):
+    for group in ("backtest", "tuning", "trainer", "promotion", "runner"):
         for choice in options(root, group):
             dataset = "cta" if choice == "p1" else "sample"
             assert unset(compose(root, [f"{group}={choice}", f"dataset={dataset}"])) == []
@@ -76,14 +76,15 @@ def test_each_fault_names_the_chosen_file_it_stands_in(project: Path) -> None:
     change(project, "backtest/p1.yaml", horizon=0)
     change(project, "tuning/thorough.yaml", seeds="5")
     change(project, "model/gru.yaml", gru__hidden=-1)
-    change(project, "config.yaml", seed=-7, runner__workers=0)
-    told = faults(project, "dataset=cta", "backtest=p1", "tuning=thorough")
+    change(project, "config.yaml", seed=-7)
+    change(project, "runner/dask.yaml", workers=0)
+    told = faults(project, "dataset=cta", "backtest=p1", "tuning=thorough", "runner=dask")
     assert [line.split(": ")[0] for line in told] == [
         "seed (conf/config.yaml)",
         "model.gru.hidden (conf/model/gru.yaml)",
         "backtest.horizon (conf/backtest/p1.yaml)",
         "tuning.seeds (conf/tuning/thorough.yaml)",
-        "runner.workers (conf/config.yaml)",
+        "runner.workers (conf/runner/dask.yaml)",
     ]
     assert told[3].endswith("found '5'")
 
@@ -132,6 +133,7 @@ def test_a_value_left_out_is_a_fault_with_its_path(project: Path) -> None:
         ("trainer.validation_steps=3", "trainer.validation_steps (the command line): must exceed backtest.horizon"),
         ("~tuning.seeds", "tuning.seeds (the command line): expected a value, found none"),
         ("promotion.significance=0", "promotion.significance (the command line): Input should be greater than 0"),
+        ("runner.kind=ray", "runner (conf/runner/threads.yaml and the command line): 'kind' should be one of"),
         ("promotion.significance=1", "promotion.significance (the command line): Input should be less than 1"),
     ],
 )
@@ -216,3 +218,21 @@ def test_what_is_printed_of_a_value_stays_short(project: Path) -> None:
     change(project, "trainer/default.yaml", threads=list(range(1000)))
     (line,) = faults(project)
     assert len(line) < 250
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"address": "10.0.0.5:8786"}, "runner.address"),
+        ({"memory_limit": "lots"}, "runner.memory_limit"),
+        ({"gpus": "3"}, "gpus 3 is above workers 2"),
+        ({"gpus": "1", "fits_per_gpu": "2"}, "fits_per_gpu 2 is above threads 1"),
+    ],
+    ids=str,
+)
+def test_a_cluster_that_could_not_be_or_would_idle_is_refused(root: Path, given: dict[str, str], told: str) -> None:
+    (line,) = faults(root, "runner=dask", *(f"runner.{name}={value}" for name, value in given.items()))
+    assert told in line
+    if "gpus" in given:  # nothing of it counts for a cluster that runs
+        elsewhere = compose(root, ["runner=dask", "runner.address=tls://10.0.0.5:8786", "runner.gpus=3"])
+        assert elsewhere.runner.gpus == 3

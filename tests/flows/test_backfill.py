@@ -25,7 +25,7 @@ from daycast.errors import ConfigError, HistoryError, PromotionError
 from daycast.steps.backfill import plan
 from daycast.steps.data import frame
 from daycast.steps.ingest import ingest
-from daycast.steps.reference import BackfilledRef, Outcome
+from daycast.steps.outcomes import BackfilledRef, Outcome
 from daycast.steps.register import DATA_UNTIL
 from daycast.steps.restore import restore
 from flows import running
@@ -61,8 +61,7 @@ def then(trained: tuple[Project, Outcome]) -> Iterator[Then]:
 
 def made(then: Then, first: date, last: date, **given: int) -> BackfilledRef:
     with environment(then.project.settings):
-        runner = then.project.config().runner
-        return running.start(backfill, runner, dataset="tiny", first=first, last=last, **given)
+        return running.start(backfill, dataset="tiny", first=first, last=last, **given)
 
 
 def rows_of(then: Then) -> pd.DataFrame:

@@ -18,17 +18,17 @@ from tests.project import Project
 from daycast.adapters import store
 from daycast.core.lineage import Lineage
 from daycast.steps.data import frame
-from daycast.steps.reference import MonitoredRef
+from daycast.steps.outcomes import MonitoredRef
 from flows import running
 
-pytestmark = pytest.mark.xdist_group("flows")
+pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
 
 CUTOFFS = pd.date_range("2019-06-01", periods=9)
 UNTIL = date(2019, 6, 20)
 
 
-def monitored(project: Project, as_of: date | None = UNTIL) -> MonitoredRef:
-    return running.start(monitoring, project.config().runner, dataset="tiny", as_of=as_of, fetch=False)
+def monitored(as_of: date | None = UNTIL) -> MonitoredRef:
+    return running.start(monitoring, dataset="tiny", as_of=as_of, fetch=False)
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
 
 
 def test_good_forecasts_raise_no_alarm_and_their_errors_are_told(
-    project: Project, forecasts: pd.DataFrame, told: list[dict[str, str]]
+    forecasts: pd.DataFrame, told: list[dict[str, str]]
 ) -> None:
-    found = monitored(project)
+    found = monitored()
     windows = pd.read_csv(found.windows, parse_dates=["cutoff"])
     own = windows[windows["cutoff"].isin(CUTOFFS)]
     assert own["n_rows"].sum() == len(forecasts)
@@ -91,8 +91,8 @@ def test_good_forecasts_raise_no_alarm_and_their_errors_are_told(
 
 
 @pytest.mark.usefixtures("forecasts")
-def test_only_days_that_had_come_by_the_day_are_judged(project: Project) -> None:
-    early = monitored(project, date(2019, 6, 5))
+def test_only_days_that_had_come_by_the_day_are_judged() -> None:
+    early = monitored(date(2019, 6, 5))
     windows = pd.read_csv(early.windows, parse_dates=["cutoff"])
     own = windows[windows["cutoff"].isin(CUTOFFS)]
     assert own["cutoff"].tolist() == CUTOFFS[:4].tolist()  # from the fifth day on nothing has come
@@ -101,10 +101,10 @@ def test_only_days_that_had_come_by_the_day_are_judged(project: Project) -> None
 
 @pytest.mark.parametrize("forecasts", [0.9], indirect=True)
 def test_forecasts_that_stay_worse_than_the_season_raise_an_alarm_and_people_are_told(
-    project: Project, forecasts: pd.DataFrame, told: list[dict[str, str]]
+    forecasts: pd.DataFrame, told: list[dict[str, str]]
 ) -> None:
     assert np.isfinite(forecasts["y_hat"]).all()
-    found = monitored(project)
+    found = monitored()
     assert found.alarm
     assert found.skill is not None
     assert found.skill < 0

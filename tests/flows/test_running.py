@@ -83,5 +83,5 @@ def test_a_source_that_is_not_there_is_said_at_once(project: Project, lost: str)
 def test_a_forecast_without_a_champion_says_so_before_it_touches_the_data(project: Project, lost: str) -> None:
     project.events.clear()
     with pytest.raises(PromotionError, match=f"`daycast run dataset={lost}`"):
-        running.start(forecasting, project.config().runner, dataset=lost)
+        running.start(forecasting, dataset=lost)
     assert project.ran == set()

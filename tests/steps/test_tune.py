@@ -16,7 +16,7 @@ from daycast.core import backtest, conformal, windows
 from daycast.core.split import history as split_history
 from daycast.errors import HistoryError, ModelError
 from daycast.models.neural import NeuralForecaster
-from daycast.steps import fit, judge, progress, transform, tune, window
+from daycast.steps import fit, forecaster, judge, progress, transform, tune, window
 from daycast.steps.data import table
 from daycast.steps.reference import FoldsRef
 from daycast.steps.split import split
@@ -53,9 +53,9 @@ def test_folds_that_do_not_fit_the_data_are_refused(project: Project) -> None:
 def alone(project: Project, config: Config, folds: FoldsRef, parameters: dict[str, Any], seed: int) -> pd.DataFrame:
     """Rows of the validation folds by one network of ``gru``."""
     whole, made = table(project.settings, config, project.data), []
-    model = tune.with_parameters(config.model["gru"], parameters)
+    model = forecaster.with_parameters(config.model["gru"], parameters)
     for fold in folds.validation:
-        network = models.build(model, tune.context(config, seed))
+        network = models.build(model, forecaster.context(config, seed))
         network.fit(split_history(whole, fold.fold()))
         made.append(backtest.with_actuals(backtest.forecasts(network, whole, fold.fold()), whole))
     return pd.concat(made)
@@ -199,8 +199,8 @@ def test_a_trial_s_own_recipe_gets_its_own_windows(project: Project, folds: Fold
         history = split_history(table(*given), fold.fold())
         found = {}
         for parameters in ({}, drawn):
-            model = tune.with_parameters(config.model["gru"], parameters)
-            made = NeuralForecaster(model, tune.context(config, 1)).prepare_windows(history)[1]
+            model = forecaster.with_parameters(config.model["gru"], parameters)
+            made = NeuralForecaster(model, forecaster.context(config, 1)).prepare_windows(history)[1]
             found[str(parameters)] = loaded = window.load_windows(*given, fold, model)
             assert (loaded.lookback, loaded.horizon) == (made.lookback, made.horizon) == (model.lookback, 7)
             np.testing.assert_array_equal(loaded.inputs, made.inputs)
@@ -247,7 +247,7 @@ def test_a_family_without_epochs_is_searched_fold_by_fold(project: Project, fold
     assert sorted(trials[0].curve) == [1, 2]  # folds
     values = {str(t.parameters): t.value for t in trials if t.value is not None}
     for parameters in [t.parameters for t in trials if t.value is not None and not t.reason]:
-        model = tune.with_parameters(config.model["linear"], parameters)
+        model = forecaster.with_parameters(config.model["linear"], parameters)
         alone = config.model_copy(
             update={"model": {"linear": model}, "tuning": config.tuning.model_copy(update={"n_trials": 0})}
         )

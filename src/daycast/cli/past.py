@@ -33,7 +33,7 @@ def monitor(
     from daycast.cli import console
 
     with console.progress(quiet):
-        found = start(monitoring, configured.runner, dataset=configured.dataset.name, as_of=day(as_of), fetch=fetch)
+        found = start(monitoring, dataset=configured.dataset.name, as_of=day(as_of), fetch=fetch)
     if as_json:
         console.machine(found)
     else:
@@ -87,7 +87,7 @@ def backfill(
 
     given = {"dataset": configured.dataset.name, "first": span[0], "last": span[1], "max_parallel": max_parallel}
     with console.progress(quiet):
-        made = start(flow, configured.runner, **given)
+        made = start(flow, **given)
     if as_json:
         console.machine(made)
         return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _train(
     overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool, as_of: datetime | None = None
 ) -> tuple[Settings, Any]:
-    here, configured = ready(overrides, debug, fitting=True)
+    here, _ = ready(overrides, debug, fitting=True)
     from flows.running import start
     from flows.training import training
 
@@ -24,7 +24,7 @@ def _train(
 
     with console.progress(quiet):
         given = {"overrides": overrides or [], "fetch": fetch, "last": last, "as_of": day(as_of)}
-        outcome = start(training, configured.runner, **given)
+        outcome = start(training, **given)
     return here, outcome
 
 
@@ -123,7 +123,7 @@ def forecast(
 
     given = {"dataset": configured.dataset.name, "as_of": day(as_of), "horizon": horizon, "fetch": fetch}
     with console.progress(quiet):
-        made = start(forecasting, configured.runner, **given)
+        made = start(forecasting, **given)
     console.machine(summary.forecast_json(made)) if as_json else summary.show_forecast(made)
 
 

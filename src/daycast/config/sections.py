@@ -16,9 +16,10 @@ from daycast.config.monitoring import Monitoring
 from daycast.config.per_series import Sarima
 from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
+from daycast.config.runner import Runner as Runner
 from daycast.config.search import Searchable
 from daycast.config.section import Section
-from daycast.config.trainer import Trainer
+from daycast.config.trainer import Trainer as Trainer
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
@@ -130,18 +131,16 @@ class Tuning(Section):
         description="halving: at each rung (some epochs of the first fold, and each fold's end) the best trials go on, "
         "by the backtest's metric on the folds up to there; none: every trial is completed"
     )
+    workers: int = Field(
+        ge=1,
+        le=64,
+        description="who search a model at once, sharing its study; with more than one the draws hang on time",
+    )
     keep: float = Field(gt=0, le=1, description="halving: share of the trials that reached a rung which goes on")
     warmup_epochs: int = Field(ge=1, description="halving: epochs of the first rung; the next ones at double that, ...")
     seeds: int = Field(
         ge=1, le=50, description="networks fitted with the best parameters; their forecasts are averaged"
     )
-
-
-class Runner(Section):
-    """Where tasks run."""
-
-    kind: Literal["threads", "processes"] = Field(description="Prefect task runner")
-    workers: int = Field(ge=1, le=256, description="tasks at once")
 
 
 class Config(Section):

@@ -45,7 +45,8 @@ class Arrays(NamedTuple):
         """With others in place of the arrays of these names."""
 
         def put(of: Fields) -> Fields:
-            return of._replace(**{name: array for name, array in others.items() if name in of._fields})
+            own: dict[str, Any] = {name: array for name, array in others.items() if name in of._fields}
+            return of._replace(**own)
 
         anchors, newest = self.anchors, self.newest
         return put(self)._replace(

@@ -83,7 +83,7 @@ def _shared(parts: Iterable[pd.DataFrame], grid: pd.DatetimeIndex) -> pd.DataFra
     for part in parts:
         new = part.drop_duplicates("ds").set_index("ds")
         found.append(new[~new.index.isin(seen)])
-        seen = seen.union(found[-1].index)
+        seen = seen.union(pd.DatetimeIndex(found[-1].index))
         if grid.isin(seen).all():
             break
     return pd.concat(found).reindex(grid)

@@ -50,7 +50,7 @@ def table(whole: Table, as_of: pd.Timestamp) -> Table:
         seen = seen.only(tuple(name for name, steps in zip(panel.ids, newest, strict=True) if steps))
         for array in (seen.y, seen.past, seen.static):
             array.flags.writeable = False
-    ds = pd.DatetimeIndex(panel.ds.append(ahead.ds), freq=panel.ds.freq)
+    ds = pd.DatetimeIndex(panel.ds.append(ahead.ds), freq=panel.spec.freq)
     known = np.concatenate([panel.known, ahead.known])
     known.flags.writeable = False
     return Table(replace(seen, known=known[:end]), Future(ds[end:], known[end:], ahead.known_names))

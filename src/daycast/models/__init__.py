@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,9 @@ from daycast.errors import DaycastError, ModelError
 from daycast.models.context import BuildContext
 
 if TYPE_CHECKING:
-    from daycast.core.forecast import Arrays, Forecaster
+    from daycast.core.forecast import Arrays, FitReport, Forecaster
 
-__all__ = ["BuildContext", "build", "describe", "described", "import_libraries", "load", "save"]
+__all__ = ["BuildContext", "build", "describe", "described", "gpus", "import_libraries", "joined", "load", "save"]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -101,6 +101,13 @@ def import_libraries(configs: Iterable[sections.Model]) -> None:
         import_module("daycast.models.neural")
 
 
+def gpus() -> int:
+    """How many GPUs PyTorch finds on this machine."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
     """The forecaster that ``config`` describes, not fitted yet.
 
@@ -119,6 +126,26 @@ def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Fore
         forecaster = _FAMILIES[config.family](config, context)
     forecaster.blueprint = _Blueprint(config, context, seeds)
     return forecaster
+
+
+def joined(
+    config: sections.Model,
+    context: BuildContext,
+    seeds: int,
+    parts: Sequence[Any],
+    reports: Sequence[FitReport],
+) -> tuple[Forecaster, FitReport]:
+    """The forecaster that ``build(config, context, seeds)`` and one fit would come to, of parts fitted apart.
+
+    Args:
+        parts: each with one of the seeds, in order; or, of a family that fits each series by itself, each on some of
+            the series, in order. One that is the whole is handed on.
+        reports: of their fits.
+    """
+    if len(parts) == 1:
+        return parts[0], reports[0]
+    whole: Any = build(config, context, seeds)
+    return whole, whole.join(parts, reports)
 
 
 def save(forecaster: Forecaster, folder: Path) -> None:

@@ -49,6 +49,14 @@ class Ensemble:
             member.fit(history, windows, _shifted(on_epoch, i, len(self.members)))
             for i, member in enumerate(self.members)
         ]
+        return self._told(reports)
+
+    def join(self, parts: Sequence[NeuralForecaster], reports: Sequence[FitReport]) -> FitReport:
+        """Take members that were fitted elsewhere in place of its own, in their order, and what their fits told."""
+        self.members = tuple(parts)
+        return self._told(reports)
+
+    def _told(self, reports: Sequence[FitReport]) -> FitReport:
         curves = {f"{name}_{i}": c for i, r in enumerate(reports, start=1) for name, c in r.curves.items()}
         summed = {name: sum(int(r.facts[name]) for r in reports) for name in ("epochs", "parameters")}
         loss = float(np.mean([r.facts["best_val_loss"] for r in reports]))

@@ -94,6 +94,16 @@ class PerSeries(Generic[M]):
         self._regressors = regressors(recent, getattr(self._config, "known", ()))
         self._first, self._start = history.ds[0], recent.ds[0]
         self._models, late = self._estimated(recent)
+        return self._told(late)
+
+    def join(self, parts: Sequence[PerSeries[M]], reports: Sequence[FitReport]) -> FitReport:
+        """Take the models of parts that were fitted elsewhere, each on some of the series, and what their fits told."""
+        self._regressors, self._first, self._start = parts[0]._regressors, parts[0]._first, parts[0]._start
+        self._models = {name: model for part in parts for name, model in part._models.items()}
+        return self._told(sum(int(report.facts["over_budget"]) for report in reports))
+
+    def _told(self, late: int) -> FitReport:
+        """Of a fit in which so many series were over their budget."""
         found = [m for m in self._models.values() if m]
         return FitReport(
             facts={

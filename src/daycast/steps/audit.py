@@ -16,9 +16,9 @@ from daycast.errors import ConfigError
 from daycast.settings import Settings
 from daycast.steps import intervals
 from daycast.steps.data import in_force, table
+from daycast.steps.forecaster import context
 from daycast.steps.progress import emit
 from daycast.steps.split import split
-from daycast.steps.tune import context
 
 EPOCHS = 2  # of each of the five fits: what could leak leaks in the first epoch, and the proof is of bits
 

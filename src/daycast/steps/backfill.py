@@ -11,7 +11,8 @@ from daycast.config import Dataset
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
 from daycast.steps.data import frame
-from daycast.steps.reference import DataRef, Planned
+from daycast.steps.outcomes import Planned
+from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
 
 

@@ -22,6 +22,7 @@ from daycast.settings import Settings
 from daycast.steps import judge, keys, tune
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL, REPORT
+from daycast.steps.forecaster import context
 from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
 
@@ -99,7 +100,7 @@ def join(
     weights = json.loads((settings.cache("tune", tuned.key) / WEIGHTS).read_text())
 
     def make(into: Path) -> None:
-        forecaster = models.build(config.model[tuned.model], tune.context(config, config.seed))
+        forecaster = models.build(config.model[tuned.model], context(config, config.seed))
         parts = [models.load(settings.cache("fit", member.key) / MODEL) for member in fitted]
         report = forecaster.join(parts, np.asarray([weights[member.model] for member in fitted]))
         models.save(forecaster, into / MODEL)

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from daycast import models
 from daycast.config import Config
 from daycast.core import split
 from daycast.settings import Settings
-from daycast.steps import keys
+from daycast.steps import keys, pieces
 from daycast.steps.data import table
+from daycast.steps.forecaster import context, with_parameters
 from daycast.steps.mapped import kept
+from daycast.steps.pieces import MODEL, REPORT
 from daycast.steps.progress import emit
-from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
-from daycast.steps.tune import context, with_parameters
+from daycast.steps.reference import DataRef, FittedRef, FoldsRef, PartRef, TunedRef
 from daycast.steps.window import load_windows
 
-MODEL = "model"  # folder of the saved model inside the step's cache
-REPORT = "report.json"  # curves and facts of the fit
+__all__ = ["MODEL", "REPORT", "fit"]
 
 
-def fit(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef) -> FittedRef:
-    """Fit and save; leaves the model as JSON and safetensors, and ``report.json``."""
+def fit(
+    settings: Settings,
+    config: Config,
+    data: DataRef,
+    folds: FoldsRef,
+    tuned: TunedRef,
+    parts: Sequence[PartRef] = (),
+) -> FittedRef:
+    """Fit and save; leaves the model as JSON and safetensors, and ``report.json``.
+
+    Args:
+        parts: pieces of this fit that were made before; all of them, or none.
+    """
     name = tuned.model
-    model = with_parameters(config.model[name], tuned.parameters)
-    forecaster = models.build(model, context(config, config.seed), keys.seeds(config, name))
-    windows = load_windows(settings, config, data, folds.test, model)
-    history = split.history(table(settings, config, data), folds.test.fold())
 
     def on_epoch(epoch: int, epochs: int, values: object) -> None:  # noqa: ARG001 - the protocol's third argument
         emit("fit", name, epoch, epochs, f"epoch {epoch} of {epochs}")
 
     def make(into: Path) -> None:
-        report = forecaster.fit(history, windows, on_epoch)
+        if parts:
+            forecaster, report = pieces.joined(settings, config, tuned, parts)
+        else:
+            model = with_parameters(config.model[name], tuned.parameters)
+            forecaster = models.build(model, context(config, config.seed), keys.seeds(config, name))
+            windows = load_windows(settings, config, data, folds.test, model)
+            history = split.history(table(settings, config, data), folds.test.fold())
+            report = forecaster.fit(history, windows, on_epoch)
         models.save(forecaster, into / MODEL)
-        facts = {"curves": {k: list(v) for k, v in report.curves.items()}, "facts": dict(report.facts)}
-        (into / REPORT).write_text(json.dumps(facts, indent=1))
+        (into / REPORT).write_text(pieces.told(report))
 
     key = keys.fit(config, data, name)
     kept(settings.cache("fit", key), make)

@@ -13,7 +13,8 @@ from daycast.core.lineage import Lineage
 from daycast.settings import Settings
 from daycast.steps import serving
 from daycast.steps.data import seen
-from daycast.steps.reference import DataRef, ForecastRef, VersionRef
+from daycast.steps.outcomes import ForecastRef
+from daycast.steps.reference import DataRef, VersionRef
 
 SHOWN = 8  # seasons of history in the picture
 

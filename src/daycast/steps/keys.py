@@ -12,13 +12,16 @@ from daycast.config import UNUSED, Blend, Config, LightGbm, Recurrent
 from daycast.config.search import Searchable
 from daycast.core import content
 from daycast.steps import intervals
-from daycast.steps.reference import DataRef, FoldRef, RunRef
+from daycast.steps.reference import DataRef, FoldRef, Piece, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
 TABLE = ("core", "steps/data.py", "steps/mapped.py")
 ARRAYS = (*TABLE, "models/recipe.py", "steps/transform.py", "steps/window.py")
-STEPS = ("steps/tune.py", "steps/judge.py", "steps/blend.py", "steps/fit.py", "steps/backtest.py", "steps/intervals.py")
-MAKING = (*ARRAYS, "models", "adapters/search.py", *STEPS)
+STEPS = (
+    *("steps/forecaster.py", "steps/search.py", "steps/pieces.py", "steps/tune.py", "steps/judge.py", "steps/blend.py"),
+    *("steps/fit.py", "steps/backtest.py", "steps/intervals.py"),
+)
+MAKING = (*ARRAYS, "models", "adapters/search", *STEPS)
 
 
 def _data(config: Config, data: DataRef) -> list[object]:
@@ -84,6 +87,11 @@ def search(config: Config, data: DataRef, name: str) -> str:
     parts = [folds, tuning, searched and config.seed, made_of]
     levels = intervals.learned(config, name)  # of its rows
     return content.key("search", _basis(config, data, name), *parts, *([levels] if levels else []))
+
+
+def part(config: Config, data: DataRef, name: str, piece: Piece) -> str:
+    """Key of a piece of a model's fits by the parameters that its search comes to."""
+    return content.key("part", search(config, data, name), piece)
 
 
 def tune(config: Config, data: DataRef, name: str) -> str:

@@ -7,7 +7,8 @@ from daycast.config import Config
 from daycast.core import monitor as core
 from daycast.settings import Settings
 from daycast.steps.data import seen
-from daycast.steps.reference import DataRef, MonitoredRef
+from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.reference import DataRef
 
 
 def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:

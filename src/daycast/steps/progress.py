@@ -54,5 +54,10 @@ def emit(step: str, subject: str, done: int, total: int, note: str = "") -> None
     """
     if stopping.is_set():
         raise KeyboardInterrupt
+    tell(Event(step, subject, done, total, note))
+
+
+def tell(event: Event) -> None:
+    """Call all listeners with what a step told, perhaps in another process."""
     for listener in tuple(_listeners):
-        listener(Event(step, subject, done, total, note))
+        listener(event)

@@ -22,7 +22,9 @@ from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, fit, intervals, judge, keys, record_search, tune
 from daycast.steps.data import frame, table
-from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, Outcome, RunRef, TunedRef
+from daycast.steps.forecaster import with_parameters
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
 
 COMPARED = {"daycast.compared": "1"}  # of a run that has a leaderboard
@@ -119,7 +121,7 @@ def record_model(
         values |= {"search_work": record_search.work(settings, tuned)}
         tables |= {"trials": record_search.table(settings, tuned)}
     artifacts = pictures | {"model": settings.cache("fit", fitted.key) / fit.MODEL}
-    model = tune.with_parameters(config.model[name], tuned.parameters)
+    model = with_parameters(config.model[name], tuned.parameters)
     if isinstance(model, Recurrent):
         artifacts["transform.json"] = state_file(settings, config, data, folds.test, model)
     tracking.record(

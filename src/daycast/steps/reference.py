@@ -6,8 +6,9 @@ The result behind a ``key`` lies in ``settings.cache(step, key)``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -17,9 +18,14 @@ from daycast.core.split import Fold
 
 
 class Reference(BaseModel):
-    """Base of all references."""
+    """Base of all references.
+
+    Attributes:
+        step: whose cache holds the files behind the reference's ``key``; ``None`` where there are none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    step: ClassVar[str | None] = None
 
 
 class DataRef(Reference):
@@ -74,10 +80,19 @@ class FoldRef(Reference):
 
 
 class FoldsRef(Reference):
-    """The folds of a run."""
+    """The folds of a run.
+
+    Attributes:
+        n_series: of the data, to tell how a model's work can be divided.
+    """
 
     validation: tuple[FoldRef, ...]
     test: FoldRef
+    n_series: int
+
+    def named(self, name: str) -> FoldRef:
+        """The fold of that name."""
+        return next(fold for fold in (*self.validation, self.test) if fold.name == name)
 
 
 class TransformRef(Reference):
@@ -94,8 +109,56 @@ class WindowsRef(Reference):
     parts: tuple[str, ...]
 
 
+class StudyRef(Reference):
+    """A search that has begun: the name of its study in Optuna's storage, which its workers share."""
+
+    model: str
+    study: str
+
+
+class FoundRef(Reference):
+    """A finished search: the best parameters; see ``TunedRef``."""
+
+    step: ClassVar[str | None] = "search"
+    model: str
+    key: str
+    study: str | None
+    trial: int
+    parameters: dict[str, Any]
+    n_trials: int
+    n_pruned: int
+
+
+class Piece(Reference):
+    """A part of the fits of one model: one fold, and of it one network of several or some of the series.
+
+    Attributes:
+        fold: its name.
+        network: which of the networks that are averaged, from 0.
+        first, last: the series' places in the data, the last not included; ``None`` for all series.
+    """
+
+    fold: str
+    network: int = 0
+    first: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        some = "" if self.first is None else f" series {self.first + 1}-{self.last}"
+        return f"{self.fold}{some}{f' network {self.network + 1}' if self.network else ''}"
+
+
+class PartRef(Reference):
+    """A piece that was fitted: its forecaster, and its forecasts where it has the whole of each series' model."""
+
+    step: ClassVar[str | None] = "part"
+    model: str
+    key: str
+    piece: Piece
+
+
 class TunedRef(Reference):
-    """A finished search: the best parameters and their validation score.
+    """The best parameters that a search found, and their validation score.
 
     Attributes:
         study: name of the study in Optuna's storage, or ``None`` where nothing was searched.
@@ -103,6 +166,7 @@ class TunedRef(Reference):
         value: mean over the validation folds of the backtest's metric.
     """
 
+    step: ClassVar[str | None] = "tune"
     model: str
     key: str
     study: str | None
@@ -116,6 +180,7 @@ class TunedRef(Reference):
 class FittedRef(Reference):
     """A fitted model, saved as JSON and safetensors."""
 
+    step: ClassVar[str | None] = "fit"
     model: str
     key: str
     fit_cutoff: str
@@ -124,6 +189,7 @@ class FittedRef(Reference):
 class BacktestRef(Reference):
     """A model's forecasts of the test fold, with what came."""
 
+    step: ClassVar[str | None] = "backtest"
     model: str
     key: str
 
@@ -157,83 +223,10 @@ class VersionRef(Reference):
     model: str
 
 
-class ForecastRef(Reference):
-    """Forecast rows in the store.
-
-    Attributes:
-        new_rows: how many were not there before.
-        rows: CSV of the rows; ``plot``: their picture.
-    """
-
-    dataset: str
-    cutoff: str
-    horizon: int
-    champion: VersionRef
-    n_rows: int
-    new_rows: int
-    rows: str
-    plot: str
-
-
-class MonitoredRef(Reference):
-    """How the forecasts in the store turned out.
-
-    Attributes:
-        until: the newest observation.
-        n_rows: forecast rows whose values have come; ``n_windows`` cutoffs they are of.
-        mae, skill: mean over the newest windows, raw units, and against the seasonal naive; ``None`` if there are none.
-        windows: CSV of all windows; ``plot``: their picture.
-    """
-
-    dataset: str
-    until: str
-    n_rows: int
-    n_windows: int
-    mae: float | None
-    skill: float | None
-    alarm: bool
-    reason: str
-    windows: str
-    plot: str | None
-
-
-class Planned(Reference):
-    """A past day to forecast from.
-
-    Attributes:
-        as_of: the day, ISO; ``cutoff``: the newest observation by its end.
-        version: number of the version that may forecast it, which has seen nothing later; ``None`` if there is none.
-        done: whether its rows are in the store already.
-    """
-
-    as_of: str
-    cutoff: str
-    version: str | None
-    done: bool
-
-
-class BackfilledRef(Reference):
-    """What a backfill came to.
-
-    Attributes:
-        n_days: with an observation, in the range; ``n_made`` of them now, ``n_done_before`` earlier.
-        impossible: days, ISO, that every version has seen beyond, so none may forecast.
-    """
-
-    dataset: str
-    n_days: int
-    n_made: int
-    n_done_before: int
-    impossible: tuple[str, ...]
-    new_rows: int
-
-
-class Outcome(Reference):
-    """What a training flow came to, as far as it went."""
-
-    data: DataRef
-    run: RunRef
-    tuned: tuple[TunedRef, ...] = ()
-    board: BoardRef | None = None
-    champion: VersionRef | None = None
-    forecast: ForecastRef | None = None
+def files(values: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Steps and keys of all files behind the references among ``values``, those in lists of them too."""
+    for value in values:
+        if isinstance(value, Reference) and value.step is not None:
+            yield value.step, value.key
+        elif isinstance(value, (list, tuple)):
+            yield from files(value)

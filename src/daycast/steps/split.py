@@ -11,5 +11,7 @@ from daycast.steps.reference import DataRef, FoldRef, FoldsRef
 
 def split(settings: Settings, config: Config, data: DataRef) -> FoldsRef:
     """The folds of ``conf/backtest`` on this data. Raises ``HistoryError`` if they don't fit it."""
-    found = core.split(table(settings, config, data).panel, config.backtest.plan())
-    return FoldsRef(validation=tuple(FoldRef.of(f) for f in found.validation), test=FoldRef.of(found.test))
+    panel = table(settings, config, data).panel
+    found = core.split(panel, config.backtest.plan())
+    validation = tuple(FoldRef.of(f) for f in found.validation)
+    return FoldsRef(validation=validation, test=FoldRef.of(found.test), n_series=len(panel.ids))
