@@ -31,6 +31,7 @@ pytestmark = pytest.mark.xdist_group("up")
 LOST = timedelta(seconds=45)  # of silence; a run tells that it lives every 30 s
 EVERY = timedelta(seconds=45)  # longer than a run, its start included, takes on a busy machine
 ROWS = 14  # two series, a horizon of a week
+ON_ONE = pytest.mark.parametrize("house", ["sqlite"], indirect=True, scope="module")  # the database makes no difference
 
 
 class Sink:
@@ -164,6 +165,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_a_crashed_run_and_the_next
     assert "run: daycast forecast dataset=tiny --fetch" in crashed["message"]
 
 
+@ON_ONE
 def test_of_the_runs_that_were_missed_the_newest_does_the_work_and_the_others_are_superseded(house: House) -> None:
     off_schedule(house)
     now = datetime.now(UTC)
@@ -183,6 +185,7 @@ def test_of_the_runs_that_were_missed_the_newest_does_the_work_and_the_others_ar
     assert len(started) == 1  # one of them cost a process; it ended the others with itself
 
 
+@ON_ONE
 def test_wrong_input_fails_at_once_and_people_are_told_why_with_what_to_run(house: House, sink: Sink) -> None:
     told = len(sink.told)
     with house.prefect() as prefect:
@@ -197,6 +200,7 @@ def test_wrong_input_fails_at_once_and_people_are_told_why_with_what_to_run(hous
     assert failed[0]["command"] == "daycast forecast dataset=nothing --fetch"
 
 
+@ON_ONE
 def test_training_says_that_it_runs_on_the_cpu_pool_while_no_gpu_worker_is_there(house: House) -> None:
     with house.prefect() as prefect:
         at = prefect.read_deployment_by_name("training/tiny").id
