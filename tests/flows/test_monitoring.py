@@ -48,7 +48,7 @@ def forecasts(project: Project, request: pytest.FixtureRequest) -> Iterator[pd.D
         store.write_forecasts(engine, "tiny", made, ("mine", "99"), lineage)
     yield made
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
-        connection.execute(store.forecasts.delete().where(store.forecasts.c.run_id == "monitored"))
+        connection.execute(store.tables.forecasts.delete().where(store.tables.forecasts.c.run_id == "monitored"))
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def runs(house: House, *names: str) -> list[FlowRun]:
 def forget_forecasts(house: House) -> None:
     """An empty store, so that a run has rows to write."""
     with store.opened(house.settings.store_url) as engine, engine.begin() as connection:
-        connection.execute(store.forecasts.delete())
+        connection.execute(store.tables.forecasts.delete())
 
 
 def often(house: House) -> None:
