@@ -6,6 +6,7 @@ from typing import Literal
 
 from prefect import flow
 
+from daycast import models
 from daycast.steps.reference import DataRef, Outcome
 from flows import blending, tasks
 
@@ -22,6 +23,7 @@ def modelling(overrides: list[str], data: DataRef, last: Last = "forecast") -> O
         last: the last step of the whole job; of this flow, all steps for ``forecast``.
     """
     config = tasks.configured(overrides)
+    models.require_devices(config)
     folds = tasks.split(config, data)
     given = (config, data, folds)
     with tasks.recording(config, data) as run:

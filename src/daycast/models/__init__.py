@@ -20,7 +20,7 @@ from daycast.models.context import BuildContext
 if TYPE_CHECKING:
     from daycast.core.forecast import Arrays, Forecaster
 
-__all__ = ["BuildContext", "build", "describe", "described", "import_libraries", "load", "save"]
+__all__ = ["BuildContext", "build", "describe", "described", "import_libraries", "load", "require_devices", "save"]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -99,6 +99,19 @@ def import_libraries(configs: Iterable[sections.Model]) -> None:
     """
     if any(isinstance(config, sections.Recurrent) for config in configs):
         import_module("daycast.models.neural")
+
+
+def require_devices(config: sections.Config) -> None:
+    """Do nothing if the trainer's devices are on this machine, or a cluster elsewhere is to have them.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    elsewhere = getattr(config.runner, "address", None) is not None
+    if not elsewhere and (config.trainer.accelerator != "cpu" or config.trainer.precision == "16-mixed"):
+        from daycast.models import devices
+
+        devices.require(config.trainer)
 
 
 def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
