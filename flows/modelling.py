@@ -6,6 +6,7 @@ from typing import Literal
 
 from prefect import flow
 
+from daycast import models
 from daycast.config import Config
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef, FoldsRef, RunRef
@@ -29,6 +30,7 @@ def modelling(overrides: list[str], data: DataRef, last: Last = "forecast") -> O
 
 def modelled(config: Config, data: DataRef, last: Last) -> Outcome:
     """The same as a part of the run that is under way."""
+    models.require_devices(config)
     folds = tasks.split(config, data)
     with tasks.recording(config, data) as run, runners.chosen(config):
         return _through((config, data, folds), run, last)

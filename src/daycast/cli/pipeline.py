@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
 
 if TYPE_CHECKING:
     from daycast.settings import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _train(
     overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool, as_of: datetime | None = None
 ) -> tuple[Settings, Any]:
-    here, _ = ready(overrides, debug, fitting=True)
+    here, _ = trainable(overrides, debug)
     from flows.running import start
     from flows.training import training
 
@@ -52,7 +52,7 @@ def run(
     from daycast.cli import console, summary
 
     if dry_run:
-        here, configured = ready(overrides, debug, fitting=True)
+        here, configured = trainable(overrides, debug)
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return

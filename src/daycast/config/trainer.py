@@ -96,6 +96,12 @@ class Trainer(Section):
         """How many devices are asked for, each of which has a process."""
         return self.devices if isinstance(self.devices, int) else len(self.devices)
 
+    def at_most(self, epochs: int) -> Trainer:
+        """The same with fewer epochs, each as long as before."""
+        fewer = min(epochs, self.max_epochs)
+        steps = None if self.max_steps is None else self.max_steps // self.max_epochs * fewer
+        return self.model_copy(update={"max_epochs": fewer, "max_steps": steps})
+
     @classmethod
     def saved(cls, values: Mapping[str, Any]) -> Trainer:
         """The section that a saved model holds, of this version or of one with fewer keys."""

@@ -49,14 +49,19 @@ def _read(file: Path) -> pd.DataFrame:
 
 
 def table(settings: Settings, config: Config, data: DataRef) -> Table:
+    """The canonical arrays of a version as far as they may be seen, by the configured meaning of its columns."""
+    return arrays(settings, config.dataset.spec(), data)
+
+
+def arrays(settings: Settings, spec: FrameSpec, data: DataRef) -> Table:
     """The canonical arrays of a version as far as they may be seen, memory-mapped; made where this machine has none.
 
     Raises:
+        DataError: the version has other columns.
         HistoryError: nothing had been observed by then.
     """
-    spec = config.dataset.spec()
-    folder = settings.cache("table", keys.table(config, data))
-    kept(folder, lambda into: _arrays(versioning.materialise(settings.root, data.version), spec, into))
+    folder = settings.cache("table", keys.table(spec, data))
+    kept(folder, lambda into: _write(versioning.materialise(settings.root, data.version), spec, into))
     told = json.loads((folder / NAMES).read_text())
     grid = pd.date_range(told["first"], periods=told["timestamps"], freq=spec.freq)
     outline = streaming.Outline(grid, told["end"], np.asarray(array(folder, "known")), tuple(told["known"]))
@@ -66,7 +71,7 @@ def table(settings: Settings, config: Config, data: DataRef) -> Table:
     return whole if data.as_of is None else until.table(whole, pd.Timestamp(data.as_of))
 
 
-def _arrays(file: Path, spec: FrameSpec, into: Path) -> None:
+def _write(file: Path, spec: FrameSpec, into: Path) -> None:
     """Write the arrays of a frame, which is read some series at a time."""
     from pyarrow.parquet import ParquetFile
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from daycast.adapters import registry, report, store, versioning
 from daycast.config import Dataset
 from daycast.core import forecast as core
+from daycast.core.frame import Panel
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
 from daycast.steps import serving
-from daycast.steps.data import seen
+from daycast.steps.data import arrays
 from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import DataRef, VersionRef
 
 SHOWN = 8  # seasons of history in the picture
+PICTURED = 20  # series of which one is made, at most
 
 
 def forecast(
@@ -42,11 +45,10 @@ def forecast(
     champion = registry.load(settings.tracking_uri, registry.model_name(dataset.name), version or "champion")
     tags = champion.version.tags
     steps = int(tags["daycast.horizon"]) if horizon is None else horizon
-    canonical = seen(settings, data.until(as_of), dataset.spec())
-    cutoff = pd.Timestamp(canonical.loc[canonical["y"].notna(), "ds"].max())
-    inputs = serving.inputs(canonical, dataset.spec(), cutoff, steps)
-    made = champion.model.predict(inputs, params={"horizon": steps})
-    rows = core.check(made, inputs["unique_id"].nunique() * steps, dataset.floor)
+    served = serving.of_version(champion.folder)
+    known = arrays(settings, served.spec, data.until(as_of))
+    panel, cutoff = known.panel, known.panel.cutoff
+    rows = core.check(serving.from_table(served, known, steps), len(panel.ids) * steps, dataset.floor)
     name = tags["daycast.model"]
     made_by = VersionRef(name=champion.version.name, version=champion.version.number, model=name)
     lineage = Lineage(
@@ -57,10 +59,8 @@ def forecast(
     folder = settings.state / "forecasts" / dataset.name / f"{cutoff.date()}-v{made_by.version}"
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "forecast.csv", index=False)
-    shown = SHOWN * dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
-    recent = inputs[(inputs["ds"] > cutoff - shown) & (inputs["ds"] <= cutoff)]
     title = f"{dataset.title}: {steps} steps after {cutoff.date()} by {name}"
-    report.next_horizon(recent, rows, title, dataset.unit, folder / "forecast.png")
+    report.next_horizon(_recent(panel), rows, title, dataset.unit, folder / "forecast.png")
     return ForecastRef(
         dataset=dataset.name,
         cutoff=cutoff.isoformat(),
@@ -71,6 +71,14 @@ def forecast(
         rows=str(folder / "forecast.csv"),
         plot=str(folder / "forecast.png"),
     )
+
+
+def _recent(panel: Panel) -> pd.DataFrame:
+    """Rows ``unique_id, ds, y`` of the newest timestamps, of as many series as a picture may show."""
+    steps = SHOWN * panel.spec.season_length
+    ids, y = panel.ids[:PICTURED], panel.y[:PICTURED, -steps:]
+    columns = {"unique_id": np.repeat(ids, y.shape[1]), "ds": np.tile(panel.ds[-steps:], len(ids)), "y": y.ravel()}
+    return pd.DataFrame(columns)
 
 
 def require_champion(settings: Settings, dataset: str) -> None:

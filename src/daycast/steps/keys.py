@@ -11,6 +11,7 @@ from dataclasses import asdict
 from daycast.config import UNUSED, Blend, Config, LightGbm, Recurrent
 from daycast.config.search import Searchable
 from daycast.core import content
+from daycast.core.frame import FrameSpec
 from daycast.steps import intervals
 from daycast.steps.reference import DataRef, FoldRef, Piece, RunRef
 
@@ -41,9 +42,9 @@ def _folds(config: Config, *fields: str) -> dict[str, object]:
     return {field: getattr(config.backtest, field) for field in fields}
 
 
-def table(config: Config, data: DataRef) -> str:
+def table(spec: FrameSpec, data: DataRef) -> str:
     """Key of a data version as arrays, whatever may be seen of it."""
-    return content.key("table", content.code(*TABLE), *_data(config, data.model_copy(update={"as_of": None})))
+    return content.key("table", content.code(*TABLE), data.version, asdict(spec))
 
 
 FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
