@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from daycast.config import Config
+from flows import tokens
 from flows.keeping import record_storage
 
 
@@ -45,6 +46,7 @@ def _started(config: Config) -> AbstractContextManager[TaskRunner[Any]]:
         from flows.cluster import started
 
         return started(config)
+    tokens.prepare(config)
     kind = ProcessPoolTaskRunner if runner.kind == "processes" else ThreadPoolTaskRunner
     return kind(max_workers=runner.workers)
 

@@ -36,16 +36,25 @@ def placed(config: Config, name: str) -> AbstractContextManager[object]:
     return dask.annotate(resources={RESOURCE: 1})
 
 
+def prepare(config: Config) -> None:
+    """Make this machine's limit what the configuration says, before tasks that need it run."""
+    if any(_by_limit(config, name) for name in config.model):
+        with get_client(sync_client=True) as client:
+            client.upsert_global_concurrency_limit_by_name(limit_name(), config.runner.fits_per_gpu)
+
+
 @contextmanager
 def held(config: Config, name: str) -> Iterator[None]:
     """Hold one of this machine's tokens while the block runs, if fitting the model needs one and Dask gives none."""
-    if config.runner.kind == "dask" or not _may_use_gpu(config, name) or not models.gpus():
+    if not _by_limit(config, name):
         yield
         return
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(limit_name(), config.runner.fits_per_gpu)
     with concurrency(limit_name(), strict=True, raise_on_lease_renewal_failure=False):
         yield
+
+
+def _by_limit(config: Config, name: str) -> bool:
+    return config.runner.kind != "dask" and _may_use_gpu(config, name) and models.gpus() > 0
 
 
 def _may_use_gpu(config: Config, name: str) -> bool:

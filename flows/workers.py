@@ -56,6 +56,10 @@ def _own(here: Settings, *, make: bool = False) -> dict[str, str]:
     return {CODE: content.code("")} | {name: _identity(place, make=make) for name, place in places.items()}
 
 
+class StoppedError(Exception):
+    """The run was interrupted where it was started; an interrupt itself would close the worker."""
+
+
 class Ready(WorkerPlugin):
     """Makes a worker ready, and refuses one that would compute something else or put it elsewhere."""
 
@@ -75,7 +79,7 @@ class Ready(WorkerPlugin):
         def tell(event: progress.Event) -> None:
             told = topic(str(flow_run.id))
             if told in _stopped:
-                raise KeyboardInterrupt
+                raise StoppedError(told)
             worker.log_event(told, {"event": asdict(event)})
 
         self.listening = progress.listening(tell)
