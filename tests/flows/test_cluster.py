@@ -156,7 +156,7 @@ def test_statsforecast_s_own_dask_backend_forecasts_the_same_on_such_a_cluster(
             time_col="ds",
             target_col="y",
         )
-        theirs = client.compute(made, sync=True)
+        theirs = client.compute(made, sync=True).astype({"unique_id": str, "ds": "datetime64[ns]"})  # were Arrow's
     both = first.merge(theirs, on=["unique_id", "ds"], validate="1:1")
     assert len(both) == len(first) == 14
     np.testing.assert_allclose(both["y_hat"], both["AutoETS"].astype(float), rtol=1e-6)
