@@ -193,4 +193,4 @@ def _quiet() -> None:
     for place in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(f"{place}.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "GPU available but not used"):
-        warnings.filterwarnings("ignore", message, module=r"pytorch_lightning\.")
+        warnings.filterwarnings("ignore", message)

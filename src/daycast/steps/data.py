@@ -22,7 +22,7 @@ from daycast.steps.reference import DataRef
 
 NAMES = "names.json"  # of a table's series and features, and its grid
 SERIES = ("y", "past", "static")
-BATCH = 2**18  # rows read at once
+BATCH = 2**16  # rows read at once: more are no faster
 
 
 def in_force(settings: Settings, dataset: str) -> DataRef:
@@ -75,13 +75,15 @@ def _write(file: Path, spec: FrameSpec, into: Path) -> None:
     """Write the arrays of a frame, which is read some series at a time."""
     from pyarrow.parquet import ParquetFile
 
-    with ParquetFile(file) as parquet:
+    with ParquetFile(file, memory_map=True) as parquet:
         needed = [*KEYS, "y", *spec.known, *spec.past, *spec.static]
         if missing := [column for column in needed if column not in parquet.schema_arrow.names]:
             raise DataError(f"columns {needed}", f"no {missing}", "run `daycast prepare` again for this dataset")
 
         def read(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-            return (rows.to_pandas() for rows in parquet.iter_batches(BATCH, columns=list(columns)))
+            for group in range(parquet.num_row_groups):  # asked for all, Arrow keeps those that it has been through
+                for rows in parquet.iter_batches(BATCH, [group], list(columns)):
+                    yield rows.to_pandas()
 
         of = streaming.outline(read, spec)
         ids: list[str] = []
