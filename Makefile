@@ -50,5 +50,5 @@ $(VENV)/.package: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.tools: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing daycast with its development tools into $(VENV): some minutes, once"
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,kubernetes,server]'
 	@touch $@ $(VENV)/.package

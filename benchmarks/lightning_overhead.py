@@ -20,8 +20,9 @@ import torch
 from daycast import config
 from daycast.core.windows import Windows
 from daycast.models import networks
+from daycast.models.batches import Batches
 from daycast.models.layers import LAYERS
-from daycast.models.module import Batches, train
+from daycast.models.training import train
 
 
 def made_up(args: argparse.Namespace) -> Windows:

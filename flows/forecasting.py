@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 
-from daycast.steps.reference import ForecastRef
-from flows import tasks
+from daycast.steps.outcomes import ForecastRef
+from flows import newest, tasks
 
 
 @flow(name="forecasting", flow_run_name="forecasting {dataset}")
-def forecasting(dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True) -> ForecastRef:
+def forecasting(
+    dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True
+) -> ForecastRef | State[Any]:
     """Fetch, validate, prepare and forecast; the same data and champion give the same rows, once.
 
     Args:
@@ -20,6 +23,8 @@ def forecasting(dataset: str, as_of: date | None = None, horizon: int | None = N
         horizon: steps ahead; ``None`` for what the champion was judged on.
         fetch: whether to ask the source for newer data where some is there already.
     """
+    if (superseded := newest.superseded()) is not None:
+        return superseded
     tasks.require_champion(dataset)
     raw = tasks.ingest(dataset, fetch)
     report = tasks.validate(raw, as_of)

@@ -20,9 +20,13 @@ def start(flow: Flow[..., Any], **parameters: Any) -> Any:
     """Run the flow here and return its result; on a Prefect server if ``PREFECT_API_URL`` names one, else embedded.
 
     Raises:
-        What a step raised.
+        What a step raised; ``ToolError`` if that server refuses or does not answer.
     """
     if PREFECT_API_URL.value():
+        from flows.deploying import server
+
+        with server() as prefect:
+            prefect.api_version()  # asked here, a server that refuses ends in a message, in the flow in a trace
         return flow(**parameters)
     # The heartbeat thread costs each run a second of waiting, and without a server nobody listens to it.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _ended_with_us(_serve()):

@@ -29,13 +29,13 @@ from daycast.steps import split as split_step
 from daycast.steps import transform as transform_step
 from daycast.steps import validate as validate_step
 from daycast.steps import window as window_step
+from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import (
     BacktestRef,
     BoardRef,
     DataRef,
     FittedRef,
     FoldsRef,
-    ForecastRef,
     RunRef,
     TransformRef,
     TunedRef,

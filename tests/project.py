@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,21 @@ from daycast.adapters import registry, tracking
 from daycast.config import Config, compose
 from daycast.settings import Settings
 from daycast.steps import progress
-from daycast.steps.reference import DataRef, ForecastRef, Outcome
+from daycast.steps.outcomes import ForecastRef, Outcome
+from daycast.steps.reference import DataRef
 from tests.conftest import ROOT
 
-SHIPPED = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "dvc.yaml", "conf", "src")
+SHIPPED = (
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+    "data/.gitignore",
+    "dvc.yaml",
+    "prefect.yaml",
+    "conf",
+    "src",
+)
 MODELS = ("naive", "seasonal_naive", "day_type_naive", "sarima", "gru")
 TINY = [f"model=[{','.join(MODELS)}]"]  # all else that is tiny is in the project's conf/config.yaml
 
@@ -79,13 +91,13 @@ class Project:
         """With the models of ``MODELS`` unless others are given."""
         return [*([] if any(o.startswith("model=") for o in given) else TINY), *given]
 
-    def train(self, *overrides: str, last: str = "forecast") -> Outcome:
+    def train(self, *overrides: str, last: str = "forecast", as_of: date | None = None) -> Outcome:
         """Run the training flow; ``events`` then hold this run's alone."""
         from flows.running import start
         from flows.training import training
 
         self.events.clear()
-        return start(training, overrides=self.overrides(overrides), last=last)
+        return start(training, overrides=self.overrides(overrides), last=last, as_of=as_of)
 
     def forecast(self, **given: Any) -> ForecastRef:
         """Run the forecasting flow, without asking the source for newer data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+DATA_REMOTE = "DAYCAST_DVC_REMOTE"  # address of DVC's default remote, such as s3://bucket/x; else .dvc/config has it
+SERVERS = "servers.json"  # in the state folder: the servers that `daycast up` keeps running
 OUTCOME = "DAYCAST_OUTCOME"  # names the file in which the process of a DVC stage leaves word of how it ended
 
 
@@ -32,7 +35,8 @@ class Settings:
     Attributes:
         root: project folder, holding conf/ and dvc.yaml (``DAYCAST_ROOT``; else found from the working directory up).
         state: embedded databases, artifacts and caches (``DAYCAST_STATE``; else ``ROOT/.daycast``).
-        tracking_uri: MLflow tracking and registry (``MLFLOW_TRACKING_URI``; else SQLite in ``state``).
+        tracking_uri: MLflow tracking and registry (``MLFLOW_TRACKING_URI``; else the server of ``daycast up`` while it
+            runs; else SQLite in ``state``).
         studies_url: Optuna studies, an RDB URL (``DAYCAST_STUDIES_URL``; else SQLite in ``state``).
         store_url: forecast store, a SQLAlchemy URL (``DAYCAST_STORE_URL``; else SQLite in ``state``).
         cache_url: where the machines of a cluster share results of steps, for fsspec (``DAYCAST_CACHE_URL``; else
@@ -91,14 +95,40 @@ def load() -> Settings:
             "set it to your clone of daycast, or unset it and change into the clone",
         )
     state = Path(env.get("DAYCAST_STATE") or root / ".daycast").resolve()
+    tracking = env.get("MLFLOW_TRACKING_URI") or running(state).get("MLFLOW_TRACKING_URI")
     return Settings(
         root=root,
         state=state,
-        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{state / 'mlflow.db'}",
+        tracking_uri=tracking or f"sqlite:///{state / 'mlflow.db'}",
         studies_url=env.get("DAYCAST_STUDIES_URL") or f"sqlite:///{state / 'studies.db'}",
         store_url=env.get("DAYCAST_STORE_URL") or f"sqlite:///{state / 'forecasts.db'}",
         cache_url=env.get("DAYCAST_CACHE_URL") or None,
     )
+
+
+def running(state: Path) -> dict[str, str]:
+    """The environment variables that lead to the servers of ``daycast up``; none unless it runs on this machine.
+
+    A record whose process has ended, or whose number another process has by now, counts for nothing.
+    """
+    try:
+        told = json.loads((state / SERVERS).read_text(encoding="utf-8"))
+        alive = began(told["pid"]) == told["began"]
+    except (OSError, ValueError, KeyError, IndexError):
+        return {}
+    return dict(told["environment"]) if alive else {}
+
+
+def began(pid: int) -> int:
+    """When a process began, in clock ticks since this machine did: with its number, what tells it from all others.
+
+    Raises:
+        OSError: there is no such process, or it has ended and nobody asked how.
+    """
+    state, *told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state in ("Z", "X"):
+        raise ProcessLookupError(pid)
+    return int(told[18])
 
 
 def apply(settings: Settings, debug: bool = False) -> None:
@@ -120,6 +150,7 @@ def apply(settings: Settings, debug: bool = False) -> None:
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_LOGGING_LEVEL": "INFO" if debug else "WARNING",
         "OMP_NUM_THREADS": "1",  # small recurrent networks lose, never gain, from a second thread
+        **running(settings.state),
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

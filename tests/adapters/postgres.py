@@ -32,7 +32,10 @@ def server() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data, run = folder / "data", binaries[-1]
-    setup = [run / "initdb", "-D", data, "-U", "daycast", "-A", "trust", "--no-sync"]
+    secret = folder / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o644)
+    setup = [run / "initdb", "-D", data, "-U", "daycast", "-A", "scram-sha-256", "--pwfile", secret, "--no-sync"]
     subprocess.run(setup, check=True, stdout=subprocess.DEVNULL, cwd=folder, **owner)
     command = [run / "postgres", "-D", data, "-p", str(port), "-k", folder, "-c", "listen_addresses=127.0.0.1"]
     with (folder / "log").open("w") as log:

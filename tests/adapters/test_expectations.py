@@ -34,6 +34,7 @@ unit: rides per day
 source: {kind: file, path: stations.csv}
 read: {format: csv, time: date, time_format: null, series: null, id: station, value: rides}
 freq: D
+timezone: UTC
 season_length: 7
 floor: 0.0
 contract:

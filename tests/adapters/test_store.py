@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from daycast.adapters import store
+from daycast.adapters.store import revisions
+from daycast.adapters.store.tables import metadata
 from daycast.core.lineage import Lineage
 from daycast.errors import ToolError
 from tests.adapters import postgres
@@ -35,7 +37,13 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         url = request.getfixturevalue("postgresql")
     with store.opened(url) as opened:
         yield opened
-        store.metadata.drop_all(opened)
+        empty(opened)
+
+
+def empty(engine: Engine) -> None:
+    metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE IF EXISTS {revisions.TABLE}"))
 
 
 def rows(steps: int = 3, shift: float = 0.0) -> pd.DataFrame:
@@ -135,7 +143,7 @@ with store.opened(sys.argv[1]) as engine:
 
 
 def test_processes_that_make_the_store_at_once_do_not_disturb_each_other(engine: Engine) -> None:
-    store.metadata.drop_all(engine)
+    empty(engine)
     url = engine.url.render_as_string(hide_password=False)
     started = [
         subprocess.Popen([sys.executable, "-c", OPENING, url, str(i)], stderr=subprocess.PIPE, text=True)
@@ -166,7 +174,7 @@ def test_an_address_that_can_not_be_used_is_a_clear_error(url: str) -> None:
 
 
 def test_a_driver_that_is_missing_is_named_with_what_to_install() -> None:
-    told = r"pg8000[\s\S]*pip install 'daycast\[postgres\]'"
+    told = r"pg8000[\s\S]*pip install 'daycast\[server\]'"
     with pytest.raises(ToolError, match=told), store.opened("postgresql+pg8000://me:hush@there/db"):
         pass
 

@@ -488,3 +488,13 @@ def test_the_shipped_configuration_is_quiet_and_stores_beside_the_project() -> N
     config = Config(str(REPOSITORY / ".dvc"))
     assert (config["core"]["analytics"], config["core"]["check_update"]) == (False, False)
     assert Path(config["remote"]["store"]["url"]).resolve() == REPOSITORY / ".dvcstore"
+
+
+def test_an_image_without_git_tells_the_commit_it_was_built_from(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = make_project(tmp_path / "an image", git=False)
+    assert versioning.commit(bare) == "unknown"
+    monkeypatch.setenv("DAYCAST_COMMIT", "0123abc")
+    assert versioning.commit(bare) == "0123abc"
+    assert versioning.commit(project) == git_in(project, "rev-parse", "HEAD").strip()  # a clone knows better

@@ -19,7 +19,7 @@ import pytest
 from tests.project import MODELS, Project
 
 from daycast.adapters import tracking
-from daycast.steps.reference import Outcome
+from daycast.steps.outcomes import Outcome
 
 CHROMIUM = "/usr/bin/chromium"
 # Nothing is fetched: the UI and all that it shows are on this machine.

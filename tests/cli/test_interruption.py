@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from daycast.cli import application, summary
 from daycast.settings import Settings
-from daycast.steps.reference import Outcome
+from daycast.steps.outcomes import Outcome
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("interruption")]
 

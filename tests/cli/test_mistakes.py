@@ -113,3 +113,23 @@ def test_a_dry_run_changes_nothing(project: Path) -> None:
     assert "to run" in done.stdout
     after = sorted(p for p in project.rglob("*") if ".daycast" not in p.parts and "__pycache__" not in p.parts)
     assert before == after
+
+
+@pytest.mark.parametrize("words", [["run", "--dry-run"], ["run"], ["tune"], ["backtest"], ["alerts"]], ids=" ".join)
+def test_a_gpu_that_is_not_there_is_told_before_any_work(words: list[str], project: Path) -> None:
+    import torch
+
+    if torch.accelerator.is_available():
+        pytest.skip("there is a GPU here")
+    done = daycast(*words, "trainer=gpu", at=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "expected: a GPU that torch can use, for trainer.accelerator: gpu" in done.stderr
+    assert "trainer=default" in done.stderr
+    assert not (project / ".daycast" / "prefect").exists()
+    assert not (project / "data" / "raw" / "tiny").exists()
+
+
+def test_a_gpu_that_is_not_there_can_be_shown_in_the_configuration(project: Path) -> None:
+    done = daycast("config", "show", "trainer=gpu", at=project)
+    assert done.returncode == 0
+    assert "accelerator: gpu" in done.stdout

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from daycast.cli import summary
-from daycast.steps.reference import ForecastRef, VersionRef
+from daycast.steps.outcomes import ForecastRef
+from daycast.steps.reference import VersionRef
 
 
 def forecast(folder: Path, values: list[float], series: int = 1, band: bool = True) -> ForecastRef:

@@ -135,3 +135,10 @@ def test_events_of_holidays_need_a_country(root: Path) -> None:
             "cta",
             calendar={"country": None, "events": [{"name": "thanksgiving", "holiday": "Thanksgiving Day"}]},
         )
+
+
+@pytest.mark.parametrize("name", ["Chicago", "America", "", "../etc/passwd"])
+def test_a_time_zone_that_is_none_is_named(root: Path, name: str) -> None:
+    told = dataset_only(root, "cta").model_dump(mode="json") | {"timezone": name}
+    with pytest.raises(ValidationError, match="no IANA time zone"):
+        Dataset.model_validate_json(json.dumps(told))

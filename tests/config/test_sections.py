@@ -108,7 +108,7 @@ def test_an_unknown_key_in_a_file_names_the_nearest_of_its_section(project: Path
         "dataset.source.yeers (conf/dataset/sample.yaml): no such key; there is `years`",
         "dataset.contract.columns.bus.minn (conf/dataset/sample.yaml): no such key; there is `min`",
         "model.gru.lookbak (conf/model/gru.yaml): no such key; there is `lookback`",
-        "trainer.max_epoch (conf/trainer/default.yaml): no such key; there is `max_epochs`",
+        "trainer.max_epoch (conf/trainer/default.yaml): no such key; there is `max_epochs`, `max_steps`",
     ]
     with pytest.raises(ConfigError, match=r"dataset\.source\.yeers \(conf/dataset/sample\.yaml\)"):
         dataset_only(project, "sample")

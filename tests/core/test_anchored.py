@@ -15,7 +15,7 @@ from tests.core.eventful import AHEAD, KNOWN, RECIPE, STEPS, WHOLE, Y, future, o
 LAYOUTS = ("joint", "each")
 LOOKBACK, HORIZON, CLIP = 10, 5, 2.0
 ALONE = signals(WHOLE, None, Y, RECIPE, AHEAD)
-SPREAD = anchored.spread(ALONE)
+SPREAD = anchored.spread([ALONE])
 COLUMNS = np.asarray([0, 3])
 
 
@@ -126,7 +126,7 @@ def test_a_series_without_a_value_yet_is_not_seen():
 def test_the_spread_is_that_of_all_deviations():
     deviation = ALONE.observed[:, :, RECIPE.observed.index("deviation")]
     seen = deviation[np.isfinite(deviation)]
-    assert anchored.spread(ALONE) == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)))
+    assert anchored.spread([ALONE]) == pytest.approx(np.sqrt(np.mean((seen - seen.mean()) ** 2)))
 
 
 def test_closed_days_count_in_no_spread():
@@ -135,14 +135,14 @@ def test_closed_days_count_in_no_spread():
     of = signals(panel(y=y), None, y, replace(RECIPE, closed=-99.0), AHEAD)
     deviation = of.observed[:, :, RECIPE.observed.index("deviation")]
     assert np.nanmax(np.abs(deviation[:, 150:160])) > 90
-    assert anchored.spread(of) == pytest.approx(np.nanstd(np.delete(deviation, range(150, 160), axis=1)))
+    assert anchored.spread([of]) == pytest.approx(np.nanstd(np.delete(deviation, range(150, 160), axis=1)))
 
 
 def test_without_a_deviation_the_spread_is_one():
     y = np.full_like(Y, np.nan)
-    assert anchored.spread(signals(panel(y=y), None, y, RECIPE, AHEAD)) == 1.0
+    assert anchored.spread([signals(panel(y=y), None, y, RECIPE, AHEAD)]) == 1.0
     flat = np.ones_like(Y)
-    assert anchored.spread(signals(panel(y=flat), None, flat, RECIPE, AHEAD)) == 1.0
+    assert anchored.spread([signals(panel(y=flat), None, flat, RECIPE, AHEAD)]) == 1.0
 
 
 def test_a_history_without_a_whole_target_has_no_windows():

@@ -11,7 +11,7 @@ from tests.clusters import at, elsewhere, running
 from tests.project import Project
 
 from daycast.steps import keys
-from daycast.steps.reference import Outcome
+from daycast.steps.outcomes import Outcome
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.timeout(900)]
 

@@ -19,7 +19,7 @@ from daycast.core.conformal import LEVELS
 from daycast.errors import HistoryError, OutputError
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
-from daycast.steps.reference import ForecastRef, Outcome
+from daycast.steps.outcomes import ForecastRef, Outcome
 from daycast.steps.restore import restore
 
 pytestmark = pytest.mark.xdist_group("flows")

@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 from flows.forecasting import forecasting
-from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from tests.project import Project
 
 from daycast.adapters.sources.download import PassingError
-from daycast.config import Runner
 from daycast.errors import ConfigError, PromotionError, SourceError, ToolError
 from flows import running, tasks
 
 pytestmark = pytest.mark.xdist_group("flows")
-
-
-def test_the_configuration_names_the_task_runner() -> None:
-    threads, processes = (running.task_runner(Runner(kind=kind, workers=3)) for kind in ("threads", "processes"))
-    assert isinstance(threads, ThreadPoolTaskRunner)
-    assert isinstance(processes, ProcessPoolTaskRunner)
 
 
 def test_the_same_run_in_a_process_of_its_own_comes_to_the_same(project: Project) -> None:

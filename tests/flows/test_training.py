@@ -19,7 +19,8 @@ from daycast.core import conformal, metrics
 from daycast.core.forecast import band
 from daycast.core.lineage import Lineage
 from daycast.steps import compare, intervals, keys, record, tune
-from daycast.steps.reference import BacktestRef, Outcome
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import BacktestRef
 
 pytestmark = pytest.mark.xdist_group("flows")
 

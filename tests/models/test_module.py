@@ -16,8 +16,8 @@ from daycast.core.windows import windows
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.emissions import LOSSES
-from daycast.models.module import Batches, train
 from daycast.models.networks import Shape, Sizes
+from daycast.models.training import train
 
 
 @pytest.fixture(scope="module")
@@ -45,27 +45,6 @@ def loss_on(net, part):
 
 class EnoughError(Exception):
     pass
-
-
-def test_batches_hold_every_window_once_and_differ_in_size_by_one_at_most(made):
-    batches = list(Batches(made, 64, torch.Generator().manual_seed(1)))
-    sizes = [len(b[0]) for b in batches]
-    assert len(batches) == len(Batches(made, 64)) == math.ceil(len(made) / 64)
-    assert max(sizes) - min(sizes) <= 1
-    targets = np.concatenate([b[3].numpy() for b in batches]).reshape(len(made), -1)
-    everything = made.batch(np.arange(len(made))).target.reshape(len(made), -1)
-    assert sorted(map(tuple, targets)) == sorted(map(tuple, everything))
-
-
-def test_batches_come_in_another_order_each_epoch_and_in_the_same_order_for_the_same_seed(made):
-    one, two = (Batches(made, 64, torch.Generator().manual_seed(1)) for _ in range(2))
-    first, second = next(iter(one))[3], next(iter(one))[3]
-    assert not torch.equal(first, second)
-    assert torch.equal(next(iter(two))[3], first)
-
-
-def test_batches_without_a_generator_come_in_order(made):
-    np.testing.assert_array_equal(next(iter(Batches(made, 64)))[3].numpy()[0], made.batch(np.array([0])).target[0])
 
 
 @pytest.mark.parametrize("loss", ["huber", "mae", "mse"])
@@ -178,18 +157,6 @@ def test_a_fit_that_is_told_to_end_does_not_report_success(made):
         run(made, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-def test_lower_precision_on_a_cpu_is_refused(made, precision):
-    with pytest.raises(ModelError, match="32-true"):
-        run(made, precision=precision)
-
-
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_is_not_there_is_refused(made):
-    with pytest.raises(ModelError, match=r"trainer\.accelerator"):
-        run(made, accelerator="gpu")
 
 
 def test_the_temporary_folder_is_gone_after_a_failed_fit(made, monkeypatch, tmp_path):

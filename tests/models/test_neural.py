@@ -9,7 +9,7 @@ from synthetic import context, network, origin, table, weekly
 from daycast import config
 from daycast.core import forecast
 from daycast.errors import HistoryError, ModelError
-from daycast.models import neural
+from daycast.models import inference
 from daycast.models.baselines import SeasonalNaive
 from daycast.models.neural import NeuralForecaster
 
@@ -260,13 +260,14 @@ def test_the_report_counts_what_was_done(made):
         "parameters": gru + head,
         "windows": training,
         "validation_windows": 60 - 7 + 1,
+        "device": "cpu",
     }
 
 
 def test_many_origins_are_forecast_in_chunks_without_a_change(made, fitted, monkeypatch):
     at = [origin(made, back) for back in range(5)]
     whole = fitted.predict(at)
-    monkeypatch.setattr(neural, "CHUNK", 2)
+    monkeypatch.setattr(inference, "CHUNK", 2)
     np.testing.assert_allclose(fitted.predict(at), whole, rtol=1e-5)
 
 

@@ -12,7 +12,8 @@ from tests.project import Project, environment
 from daycast.adapters import registry, store, tracking
 from daycast.errors import PromotionError, ToolError
 from daycast.steps import compare, promote
-from daycast.steps.reference import Outcome, VersionRef
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import VersionRef
 from daycast.steps.register import register
 
 pytestmark = pytest.mark.xdist_group("flows")

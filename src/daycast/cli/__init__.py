@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from daycast.cli import alerts, data, inspect, interrupt, pipeline
+from daycast.cli import alerts, data, inspect, interrupt, operations, past, pipeline, store
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -36,11 +36,15 @@ def application() -> typer.Typer:
     )
     for command in (pipeline.run, data.ingest, data.validate, data.prepare, pipeline.tune, pipeline.backtest):
         app.command()(command)
-    for command in (pipeline.forecast, alerts.alerts, pipeline.promote, pipeline.leaderboard, inspect.ui, reproduce):
+    for command in (pipeline.forecast, alerts.alerts, pipeline.promote, pipeline.leaderboard, reproduce):
         app.command()(command)
+    for command in (past.monitor, past.backfill, operations.up, operations.down, operations.status, operations.deploy):
+        app.command()(command)
+    app.command()(operations.ui)
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),
         "data": ("Versions of the data.", {"restore": data.restore}),
+        "store": ("The forecast store's schema.", {"status": store.status, "upgrade": store.upgrade}),
         "audit": ("Proofs that anyone can run.", {"leakage": inspect.leakage}),
     }
     for name, (text, commands) in groups.items():

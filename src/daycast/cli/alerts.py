@@ -38,8 +38,11 @@ def alerts(
         daycast alerts dataset=cta alert.low.drop=0.3 alert.threshold=0.25 alert.model=logistic --json
     """
     here, configured = ready(overrides, debug)
+    from daycast import models
     from daycast.cli import console
     from daycast.steps import alerts as step
+
+    models.require_devices(configured)
 
     with console.progress(quiet):
         made = step.alerts(here, configured)

@@ -9,28 +9,6 @@ import typer
 from daycast.cli.options import AsJson, Debug, Overrides, Quiet, ready
 
 
-def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000, debug: Debug = False
-) -> None:
-    """Open the MLflow UI on the runs, models and pictures of this project; ends with Ctrl-C.
-
-    Example:
-
-        daycast ui --port 5001
-    """
-    here, _ = ready(None, debug)
-    from daycast.adapters import tracking
-    from daycast.cli import console
-    from daycast.steps.record import tracker
-
-    where = tracker(here)
-    if where.artifacts is None:
-        console.line(f"runs are kept on a server: {where.uri}")
-        return
-    console.line(f"MLflow: http://127.0.0.1:{port}  (Ctrl-C ends it)")
-    tracking.serve_ui(where, port)
-
-
 def show(overrides: Overrides = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """The resolved configuration.
 

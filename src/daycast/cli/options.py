@@ -37,5 +37,14 @@ def ready(overrides: list[str] | None, debug: bool = False, *, fitting: bool = F
     return here, config.compose(here.root, overrides or [], fitting=fitting)
 
 
+def trainable(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:
+    """As ``ready``, where models will be fitted, on devices that are there."""
+    here, configured = ready(overrides, debug, fitting=True)
+    from daycast import models
+
+    models.require_devices(configured)
+    return here, configured
+
+
 def day(when: datetime | None) -> date | None:
     return None if when is None else when.date()

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
 
 if TYPE_CHECKING:
     from daycast.settings import Settings
 
 
-def _train(overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool) -> tuple[Settings, Any]:
-    here, _ = ready(overrides, debug, fitting=True)
+def _train(
+    overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool, as_of: datetime | None = None
+) -> tuple[Settings, Any]:
+    here, _ = trainable(overrides, debug)
     from flows.running import start
     from flows.training import training
 
     from daycast.cli import console
 
     with console.progress(quiet):
-        outcome = start(training, overrides=overrides or [], fetch=fetch, last=last)
+        given = {"overrides": overrides or [], "fetch": fetch, "last": last, "as_of": day(as_of)}
+        outcome = start(training, **given)
     return here, outcome
 
 
@@ -28,6 +32,7 @@ def run(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what is cached; do nothing.")] = False,
     fetch: Fetch = False,
+    as_of: AsOf = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -47,11 +52,11 @@ def run(
     from daycast.cli import console, summary
 
     if dry_run:
-        here, configured = ready(overrides, debug, fitting=True)
+        here, configured = trainable(overrides, debug)
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return
-    here, outcome = _train(overrides, "forecast", fetch, quiet, debug)
+    here, outcome = _train(overrides, "forecast", fetch, quiet, debug, as_of)
     console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
 
 

@@ -17,8 +17,9 @@ from daycast.errors import DataError
 from daycast.settings import Settings
 from daycast.steps import compare, keys
 from daycast.steps.data import in_force
+from daycast.steps.outcomes import ForecastRef, Outcome
 from daycast.steps.record import tracker
-from daycast.steps.reference import ForecastRef, Outcome, VersionRef
+from daycast.steps.reference import VersionRef
 from daycast.steps.validate import Validated
 
 SHOWN = ("model", "mae", "mape", "mase", "crps", "coverage_80", "coverage_95", "skill")

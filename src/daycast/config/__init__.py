@@ -6,12 +6,13 @@ Only the dataset section is imported at once: the stages of DVC read it alone, a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from daycast.config.compose import compose, config_hash, dataset_only
+from daycast.config.compose import UNUSED, compose, config_hash, dataset_only
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
     from daycast.config.alert import Alert, AlertNetwork, Logistic
     from daycast.config.models import Blend, DayTypeNaive, Model, Naive, SeasonalNaive
+    from daycast.config.monitoring import Monitoring
     from daycast.config.per_series import AutoArima, AutoEts, Mstl, Sarima
     from daycast.config.promotion import Promotion
     from daycast.config.recurrent import Conv, Dilated, Recurrent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from daycast.config.tabular import LightGbm, Linear
 
 __all__ = [
+    "UNUSED",
     "Alert",
     "AlertNetwork",
     "AutoArima",
@@ -35,6 +37,7 @@ __all__ = [
     "Linear",
     "Logistic",
     "Model",
+    "Monitoring",
     "Mstl",
     "Naive",
     "Promotion",
@@ -57,6 +60,7 @@ _IN_ALERT = ("Alert", "AlertNetwork", "Logistic")
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    places = {"sections": _IN_SECTIONS, "recurrent": _IN_RECURRENT, "alert": _IN_ALERT, "promotion": ("Promotion",)}
+    places = {"sections": _IN_SECTIONS, "recurrent": _IN_RECURRENT, "alert": _IN_ALERT}
+    places |= {"promotion": ("Promotion",), "monitoring": ("Monitoring",)}
     place = next((place for place, names in places.items() if name in names), "models")
     return getattr(import_module(f"{__name__}.{place}"), name)

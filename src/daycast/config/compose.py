@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Section)
 
+UNUSED = ("runner", "alert", "monitoring")  # sections that change no forecast: where tasks run, what is watched
 SEVERAL = "model"  # the one group of which several options are chosen
 
 
@@ -94,8 +95,8 @@ def dataset_only(root: Path, name: str) -> Dataset:
     return _validate(Dataset, plain, {"dataset": place}, at="dataset")
 
 
-def config_hash(config: Config, without: Sequence[str] = ("runner", "alert")) -> str:
-    """Content key of what determines results: where tasks run does not, nor do alerts change a forecast."""
+def config_hash(config: Config, without: Sequence[str] = UNUSED) -> str:
+    """Content key of what determines results."""
     from daycast.core.content import key
 
     return key(config.model_dump(mode="json", exclude=set(without)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from daycast.config.calendar import Calendar
 from daycast.config.section import Section
@@ -118,11 +120,21 @@ class Dataset(Section):
     )
     read: Read = Field(description="how to read the file")
     freq: str = Field(description="pandas offset of the regular grid, such as D")
+    timezone: str = Field(description="IANA name of the zone whose days these are; schedules follow its clock")
     season_length: int = Field(ge=1, description="timestamps per season; the season of MASE")
     floor: float | None = Field(description="least value that can exist, unit of y; null for none")
     contract: Contract = Field(description="what a batch must fulfil")
     calendar: Calendar = Field(description="covariates computed from the date")
     covariates: Covariates = Field(description="what models may use")
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:  # an unknown name, one out of bounds, a folder
+            raise ValueError(f"`{name}` is no IANA time zone, such as America/Chicago or UTC") from error
+        return name
 
     @model_validator(mode="after")
     def _columns_are_declared(self) -> Dataset:
@@ -144,6 +156,15 @@ class Dataset(Section):
         if faults:
             raise ValueError("\n".join(dict.fromkeys(faults)))
         return self
+
+    def today(self, now: datetime | None = None) -> date:
+        """The day that it is where the data are from, whatever clock this machine keeps.
+
+        Args:
+            now: an aware point in time; the present if not given.
+        """
+        zone = ZoneInfo(self.timezone)
+        return (datetime.now(zone) if now is None else now.astimezone(zone)).date()
 
     def layout(self) -> Layout:
         """How ``core.canonical`` turns raw rows into the canonical frame."""

@@ -12,12 +12,14 @@ from daycast.config.alert import Alert
 from daycast.config.dataset import Dataset
 from daycast.config.family import Family
 from daycast.config.models import Blend, DayTypeNaive, Model
+from daycast.config.monitoring import Monitoring
 from daycast.config.per_series import Sarima
 from daycast.config.promotion import Promotion
 from daycast.config.recurrent import Recurrent
 from daycast.config.runner import Runner as Runner
 from daycast.config.search import Searchable
 from daycast.config.section import Section
+from daycast.config.trainer import Trainer as Trainer
 from daycast.core import conformal
 from daycast.core.calendar import fourier_names
 from daycast.core.split import Plan
@@ -141,22 +143,6 @@ class Tuning(Section):
     )
 
 
-class Trainer(Section):
-    """The training loop."""
-
-    name: str = Field(description="name, as in conf/trainer/<name>.yaml")
-    accelerator: Literal["cpu", "gpu", "auto"] = Field(description="where to train")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="Lightning precision")
-    max_epochs: int = Field(ge=1, description="most epochs")
-    patience: int = Field(ge=1, description="epochs without a better validation loss before stopping early")
-    validation_steps: int = Field(
-        ge=1, description="last target timestamps of the fit's history held out to stop early"
-    )
-    gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
-    deterministic: bool = Field(description="same seed, same data, same machine: same bits")
-    threads: int = Field(ge=1, le=64, description="CPU threads of a fit")
-
-
 class Config(Section):
     """The whole configuration of a run."""
 
@@ -168,6 +154,7 @@ class Config(Section):
     trainer: Trainer = Field(description="training loop")
     promotion: Promotion = Field(description="the gate")
     alert: Alert = Field(description="probabilities of exceptionally low days (`daycast alerts`)")
+    monitoring: Monitoring = Field(description="how forecasts are judged once their days have come")
     runner: Runner = Field(description="where tasks run")
 
     @model_validator(mode="after")

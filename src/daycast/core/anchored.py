@@ -6,7 +6,7 @@ of the same size whatever the series. Letters of ``core.frame``, ``core.signals`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,14 +22,25 @@ from daycast.core.signals import Signals
 from daycast.core.windows import Arrays
 
 
-def spread(signals: Signals) -> float:
+def spread(parts: Iterable[Signals]) -> float:
     """Standard deviation of the open days' deviations over all series, in transformed units; 1 where there are none.
 
     Not that of a typical day: with holidays and blizzards in it, a common day's signals are well below one, which keeps
     a network from reading much into them. One for all series, so that a series that is new since the fit has it too.
+
+    Args:
+        parts: the signals of some series after the others.
     """
-    deviation = np.where(signals.open, signals.observed[:, :, 1], np.nan)
-    size = float(np.nanstd(deviation)) if np.isfinite(deviation).any() else 0.0
+    found = []
+    for signals in parts:
+        deviation = np.where(signals.open, signals.observed[:, :, 1], np.nan)
+        if count := int(np.isfinite(deviation).sum()):
+            found.append((count, float(np.nanmean(deviation)), float(np.nanstd(deviation))))
+    if not found:
+        return 1.0
+    count, mean, size = np.array(found).T
+    share = count / count.sum()
+    size = float(np.sqrt((share * (size**2 + (mean - (share * mean).sum()) ** 2)).sum()))
     return size if size > 0 else 1.0
 
 

@@ -18,7 +18,7 @@ def targets(windows: Windows, index: NDArray[np.integer]) -> Single:
     Args:
         index: numbers of the windows ``(B,)``.
     """
-    group, start = windows.starts[index].T.astype(np.intp)
+    group, start = windows.runs.at(index)
     steps = start[:, None] + np.arange(windows.lookback)
     if windows.anchors is None:
         after = sliding_window_view(windows.z, windows.horizon, axis=1).swapaxes(-1, -2)

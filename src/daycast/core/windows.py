@@ -20,10 +20,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from daycast.core import held
+from daycast.core import parts, runs
 from daycast.core.anchors import Anchors, Newest, Single
-from daycast.core.channels import Columns, Layout, as_series, channels, scaled
+from daycast.core.arrays import Arrays, arrays
+from daycast.core.channels import Layout, as_series
 from daycast.core.frame import Float, Panel
+from daycast.core.runs import Runs
 from daycast.core.transform import Fitted
 from daycast.errors import HistoryError
 
@@ -49,22 +51,10 @@ class Batch(NamedTuple):
     target: Single
 
 
-class Arrays(NamedTuple):
-    """``inputs (G, T, C)``, ``known (T, F)``, ``static (G, S)``, float32; K; anchors; which of F are ``core.held``;
-    what the newest of each class tell."""
-
-    inputs: Single
-    known: Single
-    static: Single
-    targets: int
-    anchors: Anchors | None = None
-    held: tuple[int, ...] = ()
-    newest: Newest | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """All windows of a history that hold no missing value. Arrays may be memory-mapped; none is ever copied whole.
+    """All windows of a history that hold no missing value. Arrays may be memory-mapped; none is ever copied whole, and
+    nothing is kept for each window.
 
     Attributes:
         inputs: observed channels, of which the first K are the targets in transformed units, float32 ``(G, T, C)``.
@@ -74,7 +64,7 @@ class Windows:
         anchors: what targets are measured from; ``None``: from nothing, they are channels of ``inputs``.
         held: which of F are held: in a window's future they go on as at its first step.
         newest: told beside the signals ahead, as known at the window's cutoff; ``None``: not told.
-        starts: ``(group, start)`` of each window, int32 ``(W, 2)``.
+        runs: which windows there are.
         lookback, horizon: L and H, steps.
     """
 
@@ -85,9 +75,14 @@ class Windows:
     anchors: Anchors | None
     held: tuple[int, ...]
     newest: Newest | None
-    starts: NDArray[np.int32]
+    runs: Runs
     lookback: int
     horizon: int
+
+    @property
+    def starts(self) -> NDArray[np.int32]:
+        """``(group, start)`` of each window, ``(W, 2)``; listed anew each time, for where windows are few."""
+        return np.stack(self.runs.at(np.arange(len(self))), axis=1).astype(np.int32)
 
     @property
     def z(self) -> Single:
@@ -95,11 +90,11 @@ class Windows:
         return self.inputs[:, :, : self.targets]
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.runs)
 
     def batch(self, index: NDArray[np.integer]) -> Batch:
         """The windows numbered ``index (B,)``, gathered; costs B windows and nothing of the history's length."""
-        group, start = self.starts[index].T.astype(np.intp)
+        group, start = self.runs.at(index)
         after = start + self.lookback
         if self.anchors is None:
             past, future, target = [self.inputs], [], _views(self.z, self.horizon)[group, after]
@@ -137,16 +132,15 @@ class Windows:
             HistoryError: one of the two would be empty.
         """
         boundary = self.inputs.shape[1] - validation_steps
-        first = self.starts[:, 1] + self.lookback
-        parts = (first + self.horizon <= boundary, first >= boundary)
-        if not (parts[0].any() and parts[1].any()):
+        training = self.runs.between(0, boundary - self.lookback - self.horizon)
+        validation = self.runs.between(boundary - self.lookback, self.inputs.shape[1])
+        if not (len(training) and len(validation)):
             raise HistoryError(
                 f"training and validation windows on both sides of the last {validation_steps} timestamps",
-                f"{int(parts[0].sum())} and {int(parts[1].sum())} of {len(self)}",
+                f"{len(training)} and {len(validation)} of {len(self)}",
                 "change trainer.validation_steps (at least the horizon), shorten the lookback, or bring more history",
             )
-        training, validation = (replace(self, starts=self.starts[part]) for part in parts)
-        return training, validation
+        return replace(self, runs=training), replace(self, runs=validation)
 
 
 def _views(array: Single, steps: int) -> Single:
@@ -154,51 +148,37 @@ def _views(array: Single, steps: int) -> Single:
     return sliding_window_view(array, steps, axis=array.ndim - 2).swapaxes(-1, -2)
 
 
-def arrays(
-    panel: Panel, z: Float, layout: Layout, past: Fitted | None = None, columns: Columns = slice(None)
-) -> Arrays:
-    """What windows of any length look into.
-
-    Args:
-        panel: the history up to the cutoff.
-        columns: the known features that are used, of F.
-        z: its values after ``transform.forward``, ``(N, T)``.
-        past: a transform without memory fitted on ``as_series(panel.past)``; ``None`` leaves past covariates raw.
-    """
-    static = panel.static if layout == "each" else np.zeros((1, 0))
-    return Arrays(
-        np.ascontiguousarray(channels(z, scaled(panel.past, past), layout), dtype=np.float32),
-        np.ascontiguousarray(panel.known[:, columns], dtype=np.float32),
-        static.astype(np.float32),
-        1 if layout == "each" else len(panel.ids),
-        held=held.among(panel, columns),
-    )
-
-
-def starts(of: Arrays, lookback: int, horizon: int) -> NDArray[np.int32]:
-    """``(group, start)`` of each window without a missing value, ``(W, 2)``.
+def starts(of: Arrays, lookback: int, horizon: int) -> Runs:
+    """The windows without a missing value.
 
     Raises:
         HistoryError: there is none.
     """
     groups, steps = of.inputs.shape[:2]
-    found = np.zeros((0, 2), dtype=np.int32)
+    found = []
     if steps >= lookback + horizon:
-        past_gaps = _gaps(_whole(of.known) & _whole(of.inputs), lookback)[:, : steps - lookback - horizon + 1]
-        if of.anchors is None:
-            target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
-        else:
-            missing = of.anchors.missing(horizon)[:, lookback - 1 : steps - horizon]
-            target_gaps = _gaps(_whole(of.known)[None], horizon)[:, lookback:] + missing
-        found = np.argwhere((past_gaps == 0) & (target_gaps == 0)).astype(np.int32)
-    if not len(found):
+        found = [runs.of(_whole_from(of.groups(some), lookback, horizon), some.start) for some in parts.rows(groups)]
+    every = runs.joined(found)
+    if not len(every):
         raise HistoryError(
             f"{lookback + horizon} timestamps in a row without a missing value (lookback + horizon)",
             f"none among {steps} timestamps of {groups} groups of series",
             "shorten the lookback, the horizon or the transform's lags, or bring more history; where one of several "
             "series is short, learn them with inputs: each, or leave it out",
         )
-    return found
+    return every
+
+
+def _whole_from(of: Arrays, lookback: int, horizon: int) -> NDArray[np.bool_]:
+    """From which starts on a window holds no missing value, ``(G, T - L - H + 1)``."""
+    steps = of.inputs.shape[1]
+    past_gaps = _gaps(_whole(of.known) & _whole(of.inputs), lookback)[:, : steps - lookback - horizon + 1]
+    if of.anchors is None:
+        target_gaps = _gaps(_whole(of.known) & _whole(of.inputs[:, :, : of.targets]), horizon)[:, lookback:]
+    else:
+        missing = of.anchors.missing(horizon)[:, lookback - 1 : steps - horizon]
+        target_gaps = _gaps(_whole(of.known)[None], horizon)[:, lookback:] + missing
+    return np.asarray((past_gaps == 0) & (target_gaps == 0))
 
 
 def windows(panel: Panel, z: Float, lookback: int, horizon: int, layout: Layout, past: Fitted | None = None) -> Windows:

@@ -20,7 +20,18 @@ from daycast.models.context import BuildContext
 if TYPE_CHECKING:
     from daycast.core.forecast import Arrays, FitReport, Forecaster
 
-__all__ = ["BuildContext", "build", "describe", "described", "gpus", "import_libraries", "joined", "load", "save"]
+__all__ = [
+    "BuildContext",
+    "build",
+    "describe",
+    "described",
+    "gpus",
+    "import_libraries",
+    "joined",
+    "load",
+    "require_devices",
+    "save",
+]
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 
@@ -106,6 +117,19 @@ def gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def require_devices(config: sections.Config) -> None:
+    """Do nothing if the trainer's devices are on this machine, or a cluster elsewhere is to have them.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    elsewhere = getattr(config.runner, "address", None) is not None
+    if not elsewhere and (config.trainer.accelerator != "cpu" or config.trainer.precision == "16-mixed"):
+        from daycast.models import devices
+
+        devices.require(config.trainer)
 
 
 def build(config: sections.Model, context: BuildContext, seeds: int = 1) -> Forecaster:
@@ -209,7 +233,7 @@ def described(description: Mapping[str, Any], arrays: Arrays) -> Forecaster:
     """The forecaster that ``describe`` described."""
     config: sections.Model = TypeAdapter(sections.Model).validate_json(json.dumps(description["model"]))
     given = description["context"]
-    trainer = sections.Trainer.model_validate_json(json.dumps(given["trainer"]))
+    trainer = sections.Trainer.saved(given["trainer"])
     context = BuildContext(given["horizon"], given["season_length"], given["seed"], trainer)
     forecaster = build(config, context, description["seeds"])
     forecaster.restore(description["values"], arrays)

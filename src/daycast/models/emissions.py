@@ -75,7 +75,7 @@ class Point:
         return x[..., 0]
 
     def loss(self, x: Tensor, target: Tensor) -> Tensor:
-        return LOSSES[self.kind](x[..., 0], target)
+        return LOSSES[self.kind](x[..., 0].float(), target)
 
     def quantiles(self, x: Tensor, levels: Sequence[float]) -> Tensor:  # noqa: ARG002
         raise ModelError(

@@ -5,7 +5,7 @@ Letters of ``core.frame``; channels and groups of ``core.windows``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from daycast import config
-from daycast.core.context import Context
+from daycast.core import parts
 from daycast.core.forecast import Arrays, FitReport, OnEpoch, Origin
 from daycast.core.frame import Float, Panel
 from daycast.core.transform import Difference, Fitted
@@ -21,12 +21,10 @@ from daycast.core.windows import Windows
 from daycast.errors import ModelError
 from daycast.models import networks
 from daycast.models.context import BuildContext
+from daycast.models.inference import Inference
 from daycast.models.networks import Network, Shape, Sizes
 from daycast.models.recipe import Recipe, Transforms
-
-CHUNK = 1024
-"""Samples forecast at once. More at once is slower: 146 series from 182 origins took 0.9 s at 1024 and 2.0 s at 32768
-(GRU, 32 units, lookback 56, one thread)."""
+from daycast.models.training import train
 
 
 class NeuralForecaster:
@@ -75,15 +73,12 @@ class NeuralForecaster:
             _check_positive(windows)
         sizes = _sizes(windows, numbered=self.config.embedding > 0)
         parts = windows.split(self.context.trainer.validation_steps)
-        from daycast.models.module import train  # Lightning takes seconds to import, and a served model never trains
-
         network = self._new_network(sizes)
         self._transforms, self._sizes, self._names = transforms, sizes, _names(history)
         told = None if on_epoch is None else self._shown(network, on_epoch)
         trained = train(network, self.config, self.context.trainer, parts, self.context.seed, told)
         if sizes.series:
-            learnt = np.bincount(parts[0].starts[:, 0], minlength=sizes.series)
-            network.forget(np.flatnonzero(learnt == 0).tolist())
+            network.forget(np.flatnonzero(parts[0].runs.counts(sizes.series) == 0).tolist())
         self._network = network.eval()
         facts = {
             "epochs": len(trained.curves["val_loss"]),
@@ -92,6 +87,7 @@ class NeuralForecaster:
             "parameters": sum(p.numel() for p in network.parameters()),
             "windows": len(parts[0]),
             "validation_windows": len(parts[1]),
+            **trained.facts,
         }
         return FitReport(trained.curves, facts)
 
@@ -142,45 +138,8 @@ class NeuralForecaster:
                     "forecast the data version the model was fitted for, or fit it again",
                 )
         torch.set_num_threads(self.context.trainer.threads)
-        groups = 1 if self.recipe.layout == "joint" else len(ids)
-        out = np.empty((len(origins), len(ids), len(origins[0].future.ds), 1 if levels is None else len(levels)))
-        for first, some, transforms in self._transformed(origins):
-            for places, seen in transforms.contexts(self.recipe, some, max(1, CHUNK // groups)):
-                z = self._outputs(network, self._numbered(seen, ids), len(places), levels)
-                raw = [transforms.raw(self.recipe, z[..., q], seen) for q in range(z.shape[-1])]
-                out[first + np.array(places)] = np.stack(raw, axis=-1)
-        return out
-
-    def _transformed(self, origins: Sequence[Origin]) -> Iterator[tuple[int, Sequence[Origin], Transforms]]:
-        """Origins that share a transform, the place of the first, and the transform."""
-        fitted = self._names["series"]
-        ids = origins[0].history.ids
-        # With a new one each by itself: what a later origin tells of it is not known at an earlier one.
-        new = self._transforms.new(fitted, origins[0].history)
-        size = 1 if new else len(origins)
-        for first in range(0, len(origins), size):
-            some, transforms = origins[first : first + size], self._transforms
-            if new or list(ids) != fitted:
-                transforms = transforms.of_series(self.recipe, fitted, some[0].history)
-            yield first, some, transforms
-
-    def _numbered(self, seen: Context, ids: Sequence[str]) -> Context:
-        """With the series' numbers at the end of its static covariates, where the network has an embedding."""
-        if not self._sizes.series:
-            return seen
-        number = {name: i for i, name in enumerate(self._names["series"])}
-        column = np.array([[number.get(name, self._sizes.series)] for name in ids], dtype=np.float32)
-        repeated = np.tile(column, (len(seen.static) // len(ids), 1))
-        return seen._replace(static=np.concatenate([seen.static, repeated], axis=1))
-
-    @torch.inference_mode()
-    def _outputs(self, network: Network, seen: Context, origins: int, levels: Sequence[float] | None) -> Float:
-        """Of the network, ``(O, N, H, Q)`` in float64."""
-        given = [torch.from_numpy(array) for array in (seen.past, seen.future, seen.static)]
-        output = network(*given)[..., None] if levels is None else network.quantiles(*given, levels)
-        steps, targets, numbers = output.shape[1:]
-        z = output.numpy().astype(np.float64).reshape(origins, -1, steps, targets, numbers)
-        return np.asarray(z.swapaxes(2, 3).reshape(origins, -1, steps, numbers))
+        fitted = (self.recipe, self._transforms, self._names["series"], bool(self._sizes.series))
+        return Inference(network, *fitted).forecasts(origins, levels)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Transforms, sizes and names as values; the weights as arrays. Raises ``ModelError`` before ``fit``."""
@@ -240,7 +199,8 @@ def _difference(expected: Mapping[str, list[str]], found: Mapping[str, list[str]
 
 
 def _check_positive(windows: Windows) -> None:
-    if (least := np.nanmin(windows.z)) <= 0:
+    least = min(np.nanmin(windows.z[some], initial=np.inf) for some in parts.rows(len(windows.z)))
+    if least <= 0:
         raise ModelError(
             "values above 0 for model.loss: mape, as shares of 0 have no end",
             f"a least one of {least:g} in transformed units",

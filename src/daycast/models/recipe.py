@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daycast.config import Recurrent
-from daycast.core import anchored, held, lows, transform, windows
+from daycast.core import anchored, arrays, held, lows, parts, transform, windows
 from daycast.core import signals as signal
+from daycast.core.arrays import Arrays
 from daycast.core.channels import Columns
 from daycast.core.context import Context, context
 from daycast.core.fill import seasonal_fill
@@ -19,7 +20,7 @@ from daycast.core.forecast import Origin, together
 from daycast.core.frame import Float, Panel
 from daycast.core.newcomers import arranged, newcomers
 from daycast.core.transform import Fitted, Scale, Step
-from daycast.core.windows import Arrays, Layout, Windows, as_series
+from daycast.core.windows import Layout, Windows, as_series
 from daycast.errors import ModelError
 
 
@@ -112,19 +113,40 @@ class Transforms(NamedTuple):
     @classmethod
     def of(cls, recipe: Recipe, history: Panel) -> Transforms:
         """Fit on everything in ``history``."""
-        (fitted, scaled), known = _fitted(recipe, history), recipe.features(history)
+        made = cls(*_fitted(recipe, history), None, recipe.features(history))
         if recipe.signals is None:
-            return cls(fitted, scaled, None, known)
-        z = transform.forward(fitted, history.y)
-        signals = signal.signals(history, None, z, recipe.signals, recipe.horizon)
-        return cls(fitted, scaled, anchored.spread(signals), known)
+            return made
+        each = parts.rows(len(history.ids))
+        return made._replace(spread=anchored.spread(made._signals(recipe, history, some) for some in each))
+
+    def part(self, some: slice) -> Transforms:
+        """Those of some of the series."""
+        if self.past is None:
+            return self._replace(y=parts.fitted(self.y, some))
+        each = len(self.past.seen) // len(self.y.seen)
+        past = parts.fitted(self.past, slice(some.start * each, some.stop * each))
+        return self._replace(y=parts.fitted(self.y, some), past=past)
+
+    def _signals(self, recipe: Recipe, history: Panel, some: slice) -> signal.Signals:
+        """Of some of the series."""
+        assert recipe.signals is not None
+        own = parts.panel(history, some)
+        z = transform.forward(parts.fitted(self.y, some), own.y)
+        return signal.signals(own, None, z, recipe.signals, recipe.horizon)
 
     def columns(self, names: Sequence[str]) -> Columns:
         """Where, among the known features ``names``, those stand that are used."""
         return np.flatnonzero(np.isin(names, self.known))
 
-    def arrays(self, recipe: Recipe, history: Panel) -> Arrays:
-        """What windows of ``history`` look into, transformed."""
+    def arrays(self, recipe: Recipe, history: Panel) -> Iterator[Arrays]:
+        """What windows of ``history`` look into, transformed: of some groups after the others."""
+        if recipe.layout == "joint":
+            yield self._arrays(recipe, history)
+            return
+        for some in parts.rows(len(history.ids)):
+            yield self.part(some)._arrays(recipe, parts.panel(history, some))
+
+    def _arrays(self, recipe: Recipe, history: Panel) -> Arrays:
         z = transform.forward(self.y, history.y)
         if recipe.signals is None:
             made = windows.arrays(history, z, recipe.layout, self.past, self.columns(history.known_names))
@@ -135,7 +157,8 @@ class Transforms(NamedTuple):
 
     def windows(self, recipe: Recipe, history: Panel) -> Windows:
         """All windows of ``history``, transformed."""
-        return windows.windows_of(self.arrays(recipe, history), recipe.lookback, recipe.horizon)
+        made = arrays.joined(list(self.arrays(recipe, history)))
+        return windows.windows_of(made, recipe.lookback, recipe.horizon)
 
     def contexts(self, recipe: Recipe, origins: Sequence[Origin], size: int) -> Iterator[tuple[list[int], Context]]:
         """What a network sees when it forecasts, at most ``size`` origins at once, and their places among them."""
@@ -160,12 +183,16 @@ class Transforms(NamedTuple):
 
     def of_series(self, recipe: Recipe, ids: Sequence[str], history: Panel) -> Transforms:
         """As fitted for the series ``ids``, in ``history``'s order; those that it tells nothing of are fitted on it."""
-        y = arranged(self.y, ids, history.ids, lambda new: transform.fit(recipe.steps, recipe.recent(history.y[new])))
+        y = arranged(self.y, ids, history.ids, lambda new: parts.fit(recipe.steps, recipe.recent(history.y[new])))
         if self.past is None:
             return Transforms(y, None, self.spread, self.known)
-        of_past = as_series(history.past)
-        past = arranged(self.past, *_channels(history, ids), lambda new: _standard(recipe.recent(of_past[new])))
-        return Transforms(y, past, self.spread, self.known)
+        each = history.past.shape[2]
+
+        def fit(new: list[int]) -> Fitted:
+            series, covariate = np.divmod(new, each)
+            return _standard(recipe.recent(history.past[series, :, covariate]))
+
+        return Transforms(y, arranged(self.past, *_channels(history, ids), fit), self.spread, self.known)
 
     def new(self, ids: Sequence[str], history: Panel) -> bool:
         """Whether ``of_series`` would learn something of this history."""
@@ -201,8 +228,11 @@ class Transforms(NamedTuple):
 
 def _fitted(recipe: Recipe, history: Panel) -> tuple[Fitted, Fitted | None]:
     """The transforms of y and of the past covariates, if there are any."""
-    past = as_series(history.past)
-    return transform.fit(recipe.steps, history.y), _standard(past) if len(past) else None
+    y = parts.fit(recipe.steps, history.y)
+    if not history.past.shape[2]:
+        return y, None
+    each = parts.rows(len(history.ids))
+    return y, parts.joined([_standard(as_series(history.past[some])) for some in each])
 
 
 def _channels(history: Panel, ids: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

@@ -114,11 +114,18 @@ class Stack(nn.Module):
         self.dropout = Dropout(shape.dropout, noise)
 
     def forward(self, x: Tensor, start: list[State] | None = None) -> tuple[Tensor, list[State]]:
-        """From ``x (B, T, I)`` the last layer's outputs ``(B, T, M)`` and each layer's last state."""
+        """From ``x (B, T, I)`` the last layer's outputs ``(B, T, M)`` and each layer's last state.
+
+        In the weights' precision, under autocast too: what is added up over many steps should not be rounded at each,
+        and on a GPU autocast takes torch's layers to float16, also where bfloat16 was asked for
+        (https://github.com/pytorch/pytorch/pull/42385), in which small gradients vanish.
+        """
         states: list[State] = []
-        for i, layer in enumerate(self.layers):
-            x, state = layer(x if i == 0 else self.dropout(x), None if start is None else start[i])
-            states.append(state)
+        with torch.autocast(x.device.type, enabled=False):
+            for i, layer in enumerate(self.layers):
+                x = x.to(next(layer.parameters()).dtype)
+                x, state = layer(x if i == 0 else self.dropout(x), None if start is None else start[i])
+                states.append(state)
         return x, states
 
 

@@ -25,11 +25,11 @@ from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import in_force, table
 from daycast.steps.forecaster import context
+from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 from daycast.steps.record_alerts import ALL, Found, record_alerts
 from daycast.steps.reference import DataRef
 from daycast.steps.split import split
-from daycast.steps.transform import kept
 
 TESTED, COMING, REPORT = "tested.parquet", "coming.parquet", "report.json"
 

@@ -53,7 +53,7 @@ def leakage(settings: Settings, config: Config, names: Sequence[str]) -> pd.Data
 def _maker(config: Config, name: str) -> core.Make:
     model, around = config.model[name], context(config, config.seed)
     if isinstance(model, Recurrent):
-        trainer = config.trainer.model_copy(update={"max_epochs": min(EPOCHS, config.trainer.max_epochs)})
+        trainer = config.trainer.at_most(EPOCHS)
         around = models.BuildContext(around.horizon, around.season_length, around.seed, trainer)
 
     def make(_table: Table) -> Forecaster:

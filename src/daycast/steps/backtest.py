@@ -12,8 +12,8 @@ from daycast.steps import intervals, keys, pieces
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL
 from daycast.steps.forecaster import rows
+from daycast.steps.mapped import kept
 from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, PartRef, TunedRef
-from daycast.steps.transform import kept
 from daycast.steps.tune import calibration
 
 ROWS = "rows.parquet"  # unique_id, cutoff, ds, step, y_hat, y, quantiles as issued; raw units

@@ -23,8 +23,8 @@ from daycast.steps import judge, keys, tune
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL, REPORT
 from daycast.steps.forecaster import context
+from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
-from daycast.steps.transform import kept
 
 WEIGHTS = "weights.json"  # member -> weight of each horizon step
 ROW = ["unique_id", "cutoff", "ds", "step"]

@@ -19,9 +19,9 @@ from daycast.core.frame import FrameSpec, Table
 from daycast.core.split import Fold
 from daycast.core.verdict import Decision, Gate
 from daycast.settings import Settings
+from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 from daycast.steps.published import CODE, REPORT, ROWS, TOLD, learn
-from daycast.steps.transform import kept
 
 START = pd.Timestamp("2000-01-01")  # any: noise knows no calendar
 MEAN, METRIC = "mean", "rmse"

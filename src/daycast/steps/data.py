@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from daycast.adapters import versioning
 from daycast.config import Config
-from daycast.core.frame import Table
-from daycast.core.frame import table as to_table
+from daycast.core import streaming, until
+from daycast.core.frame import KEYS, FrameSpec, Table
+from daycast.errors import DataError
 from daycast.settings import Settings
+from daycast.steps import keys
+from daycast.steps.mapped import Files, array, kept
 from daycast.steps.reference import DataRef
+
+NAMES = "names.json"  # of a table's series and features, and its grid
+SERIES = ("y", "past", "static")
+BATCH = 2**18  # rows read at once
 
 
 def in_force(settings: Settings, dataset: str) -> DataRef:
@@ -26,6 +36,12 @@ def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
     return _read(versioning.materialise(settings.root, data.version))
 
 
+def seen(settings: Settings, data: DataRef, spec: FrameSpec) -> pd.DataFrame:
+    """The canonical frame as far as it may be seen. Raises ``HistoryError`` if nothing had been observed by then."""
+    whole = frame(settings, data)
+    return whole if data.as_of is None else until.until(whole, spec, pd.Timestamp(data.as_of))
+
+
 @lru_cache(maxsize=2)
 def _read(file: Path) -> pd.DataFrame:
     # The file lies under the hash of its content, so a path never changes its meaning.
@@ -33,5 +49,48 @@ def _read(file: Path) -> pd.DataFrame:
 
 
 def table(settings: Settings, config: Config, data: DataRef) -> Table:
-    """The canonical arrays of a version."""
-    return to_table(frame(settings, data), config.dataset.spec())
+    """The canonical arrays of a version as far as they may be seen, by the configured meaning of its columns."""
+    return arrays(settings, config.dataset.spec(), data)
+
+
+def arrays(settings: Settings, spec: FrameSpec, data: DataRef) -> Table:
+    """The canonical arrays of a version as far as they may be seen, memory-mapped; made where this machine has none.
+
+    Raises:
+        DataError: the version has other columns.
+        HistoryError: nothing had been observed by then.
+    """
+    folder = settings.cache("table", keys.table(spec, data))
+    kept(folder, lambda into: _write(versioning.materialise(settings.root, data.version), spec, into))
+    told = json.loads((folder / NAMES).read_text())
+    grid = pd.date_range(told["first"], periods=told["timestamps"], freq=spec.freq)
+    outline = streaming.Outline(grid, told["end"], np.asarray(array(folder, "known")), tuple(told["known"]))
+    ids, static = tuple(told["series"]), tuple(told["static"])
+    series = streaming.Block(ids, *(np.asarray(array(folder, name)) for name in SERIES), static)
+    whole = streaming.table(spec, outline, series)
+    return whole if data.as_of is None else until.table(whole, pd.Timestamp(data.as_of))
+
+
+def _write(file: Path, spec: FrameSpec, into: Path) -> None:
+    """Write the arrays of a frame, which is read some series at a time."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(file) as parquet:
+        needed = [*KEYS, "y", *spec.known, *spec.past, *spec.static]
+        if missing := [column for column in needed if column not in parquet.schema_arrow.names]:
+            raise DataError(f"columns {needed}", f"no {missing}", "run `daycast prepare` again for this dataset")
+
+        def read(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+            return (rows.to_pandas() for rows in parquet.iter_batches(BATCH, columns=list(columns)))
+
+        of = streaming.outline(read, spec)
+        ids: list[str] = []
+        with Files(into) as files:
+            for block in streaming.blocks(read, spec, of):
+                ids += block.ids
+                for name in SERIES:
+                    files.append(name, getattr(block, name))
+            files.whole("known", of.known)
+    names = {"series": ids, "known": of.known_names, "static": block.static_names}
+    told = {"first": of.grid[0].isoformat(), "timestamps": len(of.grid), "end": of.end}
+    (into / NAMES).write_text(json.dumps(told | names))

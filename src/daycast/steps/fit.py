@@ -12,10 +12,10 @@ from daycast.settings import Settings
 from daycast.steps import keys, pieces
 from daycast.steps.data import table
 from daycast.steps.forecaster import context, with_parameters
+from daycast.steps.mapped import kept
 from daycast.steps.pieces import MODEL, REPORT
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, PartRef, TunedRef
-from daycast.steps.transform import kept
 from daycast.steps.window import load_windows
 
 __all__ = ["MODEL", "REPORT", "fit"]

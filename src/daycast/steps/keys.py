@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from daycast.config import Blend, Config, LightGbm, Recurrent
+from daycast.config import UNUSED, Blend, Config, LightGbm, Recurrent
 from daycast.config.search import Searchable
 from daycast.core import content
+from daycast.core.frame import FrameSpec
 from daycast.steps import intervals
 from daycast.steps.reference import DataRef, FoldRef, Piece, RunRef
 
 # What a forecast depends on; prose, the command line and most adapters are left out on purpose.
-ARRAYS = ("core", "models/recipe.py", "steps/data.py", "steps/transform.py", "steps/window.py")
+TABLE = ("core", "steps/data.py", "steps/mapped.py")
+ARRAYS = (*TABLE, "models/recipe.py", "steps/transform.py", "steps/window.py")
 STEPS = (
     *("steps/forecaster.py", "steps/search.py", "steps/pieces.py", "steps/tune.py", "steps/judge.py", "steps/blend.py"),
     *("steps/fit.py", "steps/backtest.py", "steps/intervals.py"),
@@ -25,7 +27,8 @@ MAKING = (*ARRAYS, "models", "adapters/search", *STEPS)
 
 def _data(config: Config, data: DataRef) -> list[object]:
     # The meaning of the frame's columns too: a season's length leaves the bytes of the data as they are.
-    return [data.version, asdict(config.dataset.spec())]
+    seen = [] if data.as_of is None else [data.as_of]
+    return [data.version, asdict(config.dataset.spec()), *seen]
 
 
 def _basis(config: Config, data: DataRef, name: str) -> list[object]:
@@ -37,6 +40,11 @@ def _basis(config: Config, data: DataRef, name: str) -> list[object]:
 
 def _folds(config: Config, *fields: str) -> dict[str, object]:
     return {field: getattr(config.backtest, field) for field in fields}
+
+
+def table(spec: FrameSpec, data: DataRef) -> str:
+    """Key of a data version as arrays, whatever may be seen of it."""
+    return content.key("table", content.code(*TABLE), data.version, asdict(spec))
 
 
 FITTING = ("horizon", "n_targets", "first_target", "last_target", "fit_cutoff", "start")
@@ -117,7 +125,7 @@ def compare(config: Config, data: DataRef) -> str:
 
 def run(config: Config, data: DataRef) -> str:
     """Key of a whole run: the same data, code and configuration are the same run."""
-    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude={"runner", "alert"}))
+    return content.key("run", compare(config, data), config.model_dump(mode="json", exclude=set(UNUSED)))
 
 
 def alerts(config: Config, data: DataRef, name: str) -> str:

@@ -19,8 +19,8 @@ from daycast.core import backtest, content, forecast, reproduce, split
 from daycast.core.frame import Table
 from daycast.core.split import Fold
 from daycast.settings import Settings
+from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
-from daycast.steps.transform import kept
 
 ROWS, REPORT = "rows.parquet", "report.json"
 # What a training depends on; what is told of it does not belong here, or telling more would train all anew.

@@ -18,10 +18,12 @@ from daycast.adapters import report, tracking, versioning
 from daycast.config import Config, Recurrent, config_hash
 from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
+from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, fit, intervals, judge, keys, record_search, tune
 from daycast.steps.data import frame, table
 from daycast.steps.forecaster import with_parameters
+from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
 from daycast.steps.transform import state_file
 
@@ -43,6 +45,7 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
     tags = {"daycast.dataset": data.dataset, "daycast.backtest": config.backtest.name}
     tags |= Lineage(data.version, commit, hashed, "").tags()
     del tags["daycast.run_id"]
+    tags |= {} if data.as_of is None else {"daycast.as_of": data.as_of}
     params = {
         "dataset": data.dataset,
         "models": ",".join(config.model),
@@ -55,6 +58,23 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
     run_id = tracking.open_run(where, data.dataset, keys.run(config, data), name, tags, params)
     tracking.use_data(where, [run_id], data.dataset, data.version, source(settings, data))
     return RunRef(run_id=run_id, data_version=data.version, git_commit=commit, config_hash=hashed)
+
+
+def outcome(settings: Settings, config: Config, data: DataRef) -> Outcome:
+    """What a run came to that another machine has made, as MLflow knows it.
+
+    Raises:
+        ToolError: there is no such run that has ended well.
+    """
+    found = tracking.latest(tracker(settings), data.dataset, {tracking.KEY: keys.run(config, data)})
+    if found is None:
+        raise ToolError(
+            f"a finished run of {data.dataset} in MLflow with the key {keys.run(config, data)[:12]}",
+            "none",
+            "let all workers have the same code, and the same MLflow (MLFLOW_TRACKING_URI)",
+        )
+    lineage = {name: found.tags[f"daycast.{name}"] for name in ("data_version", "git_commit", "config_hash")}
+    return Outcome(data=data, run=RunRef(run_id=found.run_id, **lineage))
 
 
 def close_run(settings: Settings, run: RunRef, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:

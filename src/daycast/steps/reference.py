@@ -7,6 +7,7 @@ The result behind a ``key`` lies in ``settings.cache(step, key)``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -34,11 +35,17 @@ class DataRef(Reference):
         dataset: its name.
         version: MD5 of the canonical Parquet file, as DVC records it.
         pointers: path -> text of the DVC files that bring every byte of this version back.
+        as_of: last date, ISO, whose observations may be seen; ``None`` for all there are.
     """
 
     dataset: str
     version: str
     pointers: dict[str, str]
+    as_of: str | None = None
+
+    def until(self, as_of: date | None) -> DataRef:
+        """This version as it stood at the end of a day; itself for ``None``."""
+        return self if as_of is None else self.model_copy(update={"as_of": as_of.isoformat()})
 
 
 class FoldRef(Reference):
@@ -214,35 +221,6 @@ class VersionRef(Reference):
     name: str
     version: str
     model: str
-
-
-class ForecastRef(Reference):
-    """Forecast rows in the store.
-
-    Attributes:
-        new_rows: how many were not there before.
-        rows: CSV of the rows; ``plot``: their picture.
-    """
-
-    dataset: str
-    cutoff: str
-    horizon: int
-    champion: VersionRef
-    n_rows: int
-    new_rows: int
-    rows: str
-    plot: str
-
-
-class Outcome(Reference):
-    """What a training flow came to, as far as it went."""
-
-    data: DataRef
-    run: RunRef
-    tuned: tuple[TunedRef, ...] = ()
-    board: BoardRef | None = None
-    champion: VersionRef | None = None
-    forecast: ForecastRef | None = None
 
 
 def files(values: Iterable[Any]) -> Iterator[tuple[str, str]]:

@@ -15,11 +15,12 @@ from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import blend, compare, fit, intervals, keys, serving
 from daycast.steps.backtest import OFFSETS
-from daycast.steps.data import frame, table
+from daycast.steps.data import seen, table
 from daycast.steps.record import tracker
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, TunedRef, VersionRef
 
 REGISTERED = {"daycast.registered": "1"}  # of a run whose winner has a version
+DATA_UNTIL = "daycast.data_until"  # tag of a version: the last observation that its fit, choice or bands have seen
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
 LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
@@ -72,7 +73,7 @@ def _version(
     headed = intervals.headed(config, tuned.model)
     told = serving.write(folder / "serving.json", spec, panel.ids, offsets, headed=headed)
     served = serving.read(model, told)
-    inputs = serving.inputs(frame(settings, data), spec, panel.cutoff, horizon)
+    inputs = serving.inputs(seen(settings, data, spec), spec, panel.cutoff, horizon)
     inputs = inputs[inputs["ds"] >= _example_start(panel, served.forecaster.min_history)].reset_index(drop=True)
     candidate = registry.Candidate(
         code=CODE,
@@ -93,6 +94,7 @@ def _version(
         "daycast.model": tuned.model,
         "daycast.horizon": str(horizon),
         "daycast.backtest": config.backtest.name,
+        DATA_UNTIL: panel.cutoff.isoformat(),
     }
     name = registry.model_name(data.dataset)
     made = registry.register(settings.tracking_uri, name, children[tuned.model], tested.key, candidate, tags)

@@ -66,6 +66,11 @@ def read(forecaster: Path, told: Path) -> Served:
     )
 
 
+def of_version(folder: Path) -> Served:
+    """What a registered version's files hold, as its code has them. Raises ``ModelError`` if they can't be read."""
+    return read(folder / "artifacts" / "model", folder / "artifacts" / "serving.json")
+
+
 def inputs(frame: pd.DataFrame, spec: FrameSpec, cutoff: pd.Timestamp, horizon: int) -> pd.DataFrame:
     """The input for a forecast at ``cutoff``, from a canonical frame that may hold more: nothing later than the cutoff
     but what is known ahead of ``horizon`` timestamps."""
@@ -91,8 +96,18 @@ def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
         HistoryError: too little history, or too few known rows after it.
         OutputError: the forecast breaks its contract.
     """
-    known = _table(served, frame)
+    return from_table(served, _table(served, frame), horizon)
+
+
+def from_table(served: Served, known: Table, horizon: int) -> pd.DataFrame:
+    """As ``forecast``, of a table of the served spec, which may be larger than memory."""
     panel = known.panel
+    if panel.ids != served.ids and not served.forecaster.takes_new_series:
+        raise DataError(
+            f"the {len(served.ids)} series the model was fitted on, {list(served.ids[:5])} …",
+            f"{len(panel.ids)} series, {list(panel.ids[:5])} …",
+            "give every one of them and no other, train on the new set of series, or take a global model",
+        )
     if len(panel.ds) < served.forecaster.min_history:
         raise HistoryError(
             f"at least {served.forecaster.min_history} timestamps up to the last observed y",
@@ -124,13 +139,6 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
     if missing:
         raise DataError(
             f"the columns of the canonical frame, {missing} among them", f"{list(frame.columns)}", "add them"
-        )
-    found = tuple(sorted(frame["unique_id"].unique()))
-    if found != served.ids and not served.forecaster.takes_new_series:
-        raise DataError(
-            f"the {len(served.ids)} series the model was fitted on, {list(served.ids[:5])} …",
-            f"{len(found)} series, {list(found[:5])} …",
-            "give every one of them and no other, train on the new set of series, or take a global model",
         )
     twice = frame.duplicated(list(KEYS))
     if twice.any():

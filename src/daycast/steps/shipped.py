@@ -15,8 +15,8 @@ from daycast.config.reproduce import ControlRow, Publication
 from daycast.core import content
 from daycast.settings import Settings
 from daycast.steps import backtest, blend, fit, keys, split, tune
+from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
-from daycast.steps.transform import kept
 
 TUNED = "tuned.json"  # what a search came to, which an interrupted reproduction goes on with
 

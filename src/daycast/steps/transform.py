@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import numpy as np
 from numpy.typing import NDArray
 
 from daycast.config import Config, Recurrent
 from daycast.core import split
 from daycast.core.anchors import Anchors, Newest
-from daycast.core.windows import Arrays
+from daycast.core.arrays import Arrays
 from daycast.models.recipe import Recipe, Transforms
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import table
+from daycast.steps.mapped import Files, array, kept
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TransformRef
 
 MAPPED = ("inputs", "known", "static")
@@ -47,16 +45,11 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
         recipe = Recipe.of(model, fold.horizon)
         history = recipe.limited(split.history(table(settings, config, data), fold.fold()))
         fitted = Transforms.of(recipe, history)
-        made = fitted.arrays(recipe, history)
-        for part in MAPPED:
-            np.save(into / f"{part}.npy", getattr(made, part))
-        for told in (made.anchors, made.newest):
-            for part, array in () if told is None else told._asdict().items():
-                np.save(into / f"{part}.npy", array)
+        made = _written(into, fitted.arrays(recipe, history))
         (into / STATE).write_text(json.dumps({"targets": made.targets, "held": made.held, **fitted.to_json()}))
 
-    def mapped(*parts: str) -> list[NDArray[Any]]:
-        return [np.load(folder / f"{part}.npy", mmap_mode="r") for part in parts]
+    def mapped(*names: str) -> list[NDArray[Any]]:
+        return [array(folder, name) for name in names]
 
     kept(folder, make)
     anchors = None if model.profile is None else Anchors(*mapped(*Anchors._fields))
@@ -66,24 +59,17 @@ def arrays(settings: Settings, config: Config, data: DataRef, fold: FoldRef, mod
     return Arrays(*mapped(*MAPPED), state["targets"], anchors, tuple(state["held"]), newest)
 
 
+def _written(into: Path, parts: Iterable[Arrays]) -> Arrays:
+    """Write arrays part by part as they come, so that one part is in memory at a time; the last part."""
+    with Files(into) as files:
+        for part in parts:
+            by_group = part.by_group()
+            for name, values in part.named().items():
+                (files.append if name in by_group else files.whole)(name, values)
+    return part
+
+
 def state_file(settings: Settings, config: Config, data: DataRef, fold: FoldRef, model: Recurrent) -> Path:
     """The state of the transform fitted on one fold, as JSON: ``targets`` and ``transform`` (``Fitted.to_json``)."""
     arrays(settings, config, data, fold, model)
     return settings.cache("transform", keys.arrays(config, data, fold, model)) / STATE
-
-
-def kept(folder: Path, make: Callable[[Path], object]) -> None:
-    """Fill a folder whose name tells its content, whole or not at all; of two processes at once either may be first."""
-    if folder.exists():
-        return
-    unfinished = folder.with_name(f".{folder.name}-{uuid4().hex}")
-    unfinished.mkdir(parents=True)
-    try:
-        make(unfinished)
-        if not folder.exists():
-            unfinished.rename(folder)
-    except OSError:
-        if not folder.exists():  # else another process put it there between the two lines above
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -59,7 +59,8 @@ def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> 
     stays.
 
     Args:
-        as_of: the day at which the newest row may be ``contract.max_age_days`` old; today if not given.
+        as_of: the day at which the newest row may be ``contract.max_age_days`` old; if not given, today in the
+            dataset's time zone.
 
     Raises:
         ContractError: the batch breaks its contract, or is stale.
@@ -79,7 +80,7 @@ def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> 
     file = report_file(settings, dataset)
     report = json.loads(file.read_text())
     if section.contract.max_age_days is not None:
-        _require_fresh(section, report, as_of or dt.date.today())
+        _require_fresh(section, report, as_of or section.today())
     figures = {name: report[name] for name in FIGURES}
     return Validated(dataset=dataset, raw=raw, ran=ran, file=file, docs=docs, report=report, **figures)
 

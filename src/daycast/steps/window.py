@@ -1,4 +1,4 @@
-"""The index of valid windows over a transform's arrays, per lookback: two numbers a window, never a copy of it."""
+"""The index of valid windows over a transform's arrays, per lookback: runs of starts, never a window or its number."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 
 from daycast.config import Config, Model, Recurrent
 from daycast.core import windows as core
+from daycast.core.runs import Runs
 from daycast.core.windows import Windows
 from daycast.settings import Settings
 from daycast.steps import keys
+from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TransformRef, WindowsRef
-from daycast.steps.transform import INDEX, arrays, kept
+from daycast.steps.transform import INDEX, arrays
 
-STARTS = "starts.npy"
+RUNS = "runs.npy"
 
 
 def window(settings: Settings, config: Config, data: DataRef, folds: FoldsRef, transformed: TransformRef) -> WindowsRef:
@@ -39,7 +41,7 @@ def load_windows(settings: Settings, config: Config, data: DataRef, fold: FoldRe
     folder = settings.cache("window", keys.starts(config, data, fold, model))
 
     def make(into: Path) -> None:
-        np.save(into / STARTS, core.starts(of, model.lookback, model.steps(fold.horizon)))
+        np.save(into / RUNS, core.starts(of, model.lookback, model.steps(fold.horizon)).rows)
 
     kept(folder, make)
-    return Windows(*of, np.load(folder / STARTS, mmap_mode="r"), model.lookback, model.steps(fold.horizon))
+    return Windows(*of, Runs(np.load(folder / RUNS)), model.lookback, model.steps(fold.horizon))

@@ -2,6 +2,7 @@
 
 from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
 from daycast.adapters.report.probabilities import precision_recall, reliability
+from daycast.adapters.report.realised import realised
 from daycast.adapters.report.scores import coverage, leaderboard, reproduction, residual_autocorrelation
 from daycast.adapters.report.training import Tried, curves, importances, tuning_curves, tuning_history
 
@@ -14,6 +15,7 @@ __all__ = [
     "leaderboard",
     "next_horizon",
     "precision_recall",
+    "realised",
     "reliability",
     "reproduction",
     "residual_autocorrelation",

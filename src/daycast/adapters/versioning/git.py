@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 UNKNOWN = "unknown"
+BUILT_FROM = "DAYCAST_COMMIT"  # set by the image that was built from it
 
 
 def commit(root: Path) -> str:
-    """The git commit of ``root``, ``-dirty`` if tracked files differ from it; ``unknown`` outside a git clone of it."""
+    """The git commit of ``root``, ``-dirty`` if tracked files differ from it.
+
+    Outside a git clone of it, such as in an image, the one that ``DAYCAST_COMMIT`` names, or ``unknown``.
+    """
     if shutil.which("git") is None or not _git(root, "ls-files", "dvc.yaml"):
-        return UNKNOWN  # no git here, or a project unpacked inside somebody else's clone
+        # no git here, or a project unpacked inside somebody else's clone
+        return os.environ.get(BUILT_FROM) or UNKNOWN
     head = _git(root, "rev-parse", "--verify", "HEAD")
     if not head:
         return UNKNOWN

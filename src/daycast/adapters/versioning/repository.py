@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from daycast.errors import ToolError
+from daycast.settings import DATA_REMOTE
 
 T = TypeVar("T")
 
@@ -40,10 +43,16 @@ def using(root: Path, doing: str, action: Callable[[Any], T]) -> T:
                 return action(repo)
         except (LockError, RWLockFileCorruptedError, RWLockFileFormatError) as error:
             raise BusyError(str(error)) from error
-        except (DvcException, ObjectDBError, OSError) as error:
+        except (DvcException, ObjectDBError, OSError, *of_remotes()) as error:
             raise failed(doing, str(error)) from error
 
     return patiently(root, doing, attempt)
+
+
+def of_remotes() -> tuple[type[Exception], ...]:
+    """Errors of the library behind an S3 remote, which DVC hands on as they are; none where it was not needed."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return () if botocore is None else (botocore.BotoCoreError, botocore.ClientError)
 
 
 def patiently(root: Path, doing: str, attempt: Callable[[], T]) -> T:
@@ -70,6 +79,11 @@ def failed(doing: str, found: str) -> ToolError:
     )
 
 
+def remote() -> str:
+    """What to call the default remote."""
+    return os.environ.get(DATA_REMOTE) or "the default remote"
+
+
 def site(root: Path) -> str:
     """Folder of DVC's memory of file hashes; its default is shared by all users of a machine."""
     return str(root / ".dvc" / "tmp" / "site")
@@ -88,7 +102,11 @@ def _opened(root: Path) -> Iterator[Any]:
             "copy the folder .dvc from your clone of daycast",
         )
     _without_git(root)
-    with Repo(str(root), config={"core": {"site_cache_dir": site(root)}}) as repo:
+    config: dict[str, Any] = {"core": {"site_cache_dir": site(root)}}
+    if os.environ.get(DATA_REMOTE):
+        config["core"]["remote"] = "of-the-environment"
+        config["remote"] = {"of-the-environment": {"url": os.environ[DATA_REMOTE]}}
+    with Repo(str(root), config=config) as repo:
         yield repo
 
 

@@ -20,8 +20,9 @@ from daycast.adapters.versioning.places import (
     read_lock,
     recorded,
 )
-from daycast.adapters.versioning.repository import using
+from daycast.adapters.versioning.repository import of_remotes, remote, using
 from daycast.errors import DataError, ToolError
+from daycast.settings import DATA_REMOTE
 
 
 def add(root: Path, folder: Path) -> str:
@@ -64,7 +65,7 @@ def push(root: Path, dataset: str) -> None:
     pointer = root / pointer_file(dataset)
     targets = [*([str(pointer)] if pointer.is_file() else []), *stages]
     if targets:
-        using(root, f"push {dataset} to the default remote", lambda repo: repo.push(targets))
+        using(root, f"push {dataset} to {remote()}", lambda repo: repo.push(targets))
 
 
 def materialise(root: Path, md5: str) -> Path:
@@ -174,19 +175,20 @@ def _fetch(repo: Any, version: str) -> None:
     if _is(path, version):
         return
     path.unlink(missing_ok=True)  # DVC takes a read-only file of the cache for intact, whatever it holds
-    why = "not in the default remote either"
+    why = f"not in {remote()} either"
     try:
         repo.cloud.pull([HashInfo("md5", version)])
     except (NoRemoteError, RemoteConfigError) as error:
         why = str(error).splitlines()[0]
-    except (DvcException, OSError) as error:
-        why = f"the default remote gave: {error}"
+    except (DvcException, OSError, *of_remotes()) as error:
+        why = f"{remote()} gave: {error}"
     if not _is(path, version):
         path.unlink(missing_ok=True)
         raise ToolError(
             f"the content {version} in DVC's cache",
             f"none that is whole, and {why}",
-            "bring the remote that holds it within reach (`dvc remote list`), or ingest and prepare the data again",
+            f"bring the remote that holds it within reach (`dvc remote list`, {DATA_REMOTE}), or ingest and prepare "
+            "the data again",
         )
 
 

@@ -1,0 +1,56 @@
+"""How the forecasts of past days turned out, every day; a lasting loss raises an alarm."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from prefect import State, flow, task
+from prefect.events import emit_event
+
+from daycast import settings
+from daycast.adapters.notices import Notice, tell
+from daycast.config import compose
+from daycast.steps import monitor as monitor_step
+from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.reference import DataRef
+from flows import newest, tasks
+
+ALARM = "daycast.alarm"  # the event
+
+
+def resource(dataset: str) -> str:
+    """What an alarm is about, in Prefect's words."""
+    return f"daycast.dataset.{dataset}"
+
+
+@task(task_run_name="monitor {data.dataset}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def monitor(data: DataRef) -> MonitoredRef:
+    here = settings.load()
+    with tasks.shown("monitor", data.dataset):
+        return monitor_step.monitor(here, compose(here.root, [f"dataset={data.dataset}"], fitting=False), data)
+
+
+@task(task_run_name="tell of an alarm", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def tell_people(found: MonitoredRef) -> int:
+    command = f"daycast run dataset={found.dataset} --fetch"
+    return tell(Notice(f"daycast: {found.dataset} is forecast badly", found.reason, None, command))
+
+
+@flow(name="monitoring", flow_run_name="monitoring {dataset}")
+def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> MonitoredRef | State[Any]:
+    """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
+
+    Args:
+        dataset: its name, as in ``conf/dataset``.
+        as_of: last date whose data may be seen; ``None`` for all there is.
+        fetch: whether to ask the source for newer data where some is there already.
+    """
+    if (superseded := newest.superseded()) is not None:
+        return superseded
+    data = tasks.prepare(tasks.validate(tasks.ingest(dataset, fetch), as_of))
+    found = monitor(data.until(as_of))
+    if found.alarm:
+        emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": found.reason})
+        tell_people(found)
+    return found

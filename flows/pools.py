@@ -1,0 +1,83 @@
+"""Where the heavy steps of training run: on the GPU pool while it has a worker, else here; and which it was."""
+
+from __future__ import annotations
+
+import time
+
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType, WorkPoolStatus
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled
+
+from daycast import settings
+from daycast.config import Config, compose
+from daycast.errors import ToolError
+from daycast.steps import promote, record
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import DataRef
+from flows import modelling
+from flows.modelling import Last
+
+ON_GPU = "modelling/gpu"
+PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
+BETWEEN_S = 5.0
+
+
+def modelled(config: Config, overrides: list[str], data: DataRef, last: Last) -> Outcome:
+    """The outcome of ``modelling``: as a part of this run, or on a GPU worker if this run is of a deployment.
+
+    Raises:
+        What a step raised; ``ToolError`` if the run on the GPU pool ended without an outcome.
+    """
+    if deployment.id is not None and last == "forecast":
+        logger = get_run_logger()
+        if not has_worker("gpu"):
+            logger.info("the heavy steps run on pool cpu: pool gpu has no worker")
+        elif (sent := _on_gpu(overrides, data, last)) is not None:
+            return sent
+        else:
+            logger.warning("the heavy steps run on pool cpu: no worker of pool gpu took them in %.0f s", PICKED_UP_S)
+    return modelling.modelled(config, data, last)
+
+
+def has_worker(pool: str) -> bool:
+    """Whether a work pool is there, takes runs, and has a worker that is online."""
+    with get_client(sync_client=True) as prefect:
+        try:
+            return prefect.read_work_pool(pool).status == WorkPoolStatus.READY
+        except ObjectNotFound:
+            return False
+
+
+def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
+    """The outcome of the run on the GPU pool, or ``None`` if nobody took it."""
+    given = [*overrides, *([] if _names(overrides, "trainer.accelerator") else ["trainer.accelerator=gpu"])]
+    sent = run_deployment(
+        ON_GPU,
+        parameters={"overrides": given, "data": data.model_dump(mode="json"), "last": last},
+        timeout=0,
+        idempotency_key=f"{flow_run.id}-modelling",  # a retry of this run waits for the same one
+    )
+    get_run_logger().info("the heavy steps run on pool gpu, as run %s", sent.name)
+    state, deadline = sent.state, time.monotonic() + PICKED_UP_S
+    with get_client(sync_client=True) as prefect:
+        while state is None or not state.is_final():
+            waiting = state is None or state.type in (StateType.SCHEDULED, StateType.PENDING)
+            if waiting and time.monotonic() > deadline:
+                prefect.set_flow_run_state(sent.id, Cancelled(message="no worker took it; run on pool cpu instead"))
+                return None
+            time.sleep(BETWEEN_S)
+            state = prefect.read_flow_run(sent.id).state
+    if not state.is_completed():
+        raise ToolError(f"run {sent.name} on pool gpu to complete", f"{state.name}: {state.message}", "see its log")
+    # What it made is in MLflow, not in a file of its machine.
+    here = settings.load()
+    made = record.outcome(here, compose(here.root, given), data)
+    return made.model_copy(update={"champion": promote.decided(here, made.run.run_id)[1]})
+
+
+def _names(overrides: list[str], key: str) -> bool:
+    return any(o.lstrip("+").startswith(f"{key}=") for o in overrides)

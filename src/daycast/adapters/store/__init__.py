@@ -1,0 +1,19 @@
+"""The forecast store: forecasts and promotion history, which must outlive any run. SQLAlchemy; SQLite or PostgreSQL.
+
+Its tables are in ``tables``, and how they came to be in ``migrations``, by Alembic: opening a store brings it up to
+the schema of this code.
+"""
+
+from daycast.adapters.store.opening import Schema, opened, schema, upgrade
+from daycast.adapters.store.rows import read_forecasts, read_promotions, write_forecasts, write_promotion
+
+__all__ = [
+    "Schema",
+    "opened",
+    "read_forecasts",
+    "read_promotions",
+    "schema",
+    "upgrade",
+    "write_forecasts",
+    "write_promotion",
+]

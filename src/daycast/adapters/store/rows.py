@@ -1,0 +1,103 @@
+"""Rows in and out of the forecast store: written once, and never changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from daycast.adapters.store.tables import forecasts, promotions
+from daycast.core.lineage import Lineage
+
+KEYS = ["dataset", "unique_id", "cutoff", "ds", "model_version", "run_id", "data_version"]
+INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def _insert_new(engine: Engine, target: Table, records: list[dict[str, Any]], keys: list[str]) -> int:
+    insert, new = INSERTS[engine.dialect.name], 0
+    with engine.begin() as connection:
+        for start in range(0, len(records), 500):  # below the limit of bound values of both databases
+            statement = insert(target).values(records[start : start + 500])
+            written = connection.execute(statement.on_conflict_do_nothing(index_elements=keys).returning(target.c.id))
+            new += len(written.all())
+    return new
+
+
+def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tuple[str, str], lineage: Lineage) -> int:
+    """Write forecast rows once; rows that are there already stay as they are.
+
+    Args:
+        rows: ``unique_id, cutoff, ds, step, y_hat`` and quantile columns ``q0.1`` …, raw units.
+        model: the model's name and its version in the registry.
+
+    Returns:
+        How many rows were new.
+    """
+    levels = [c for c in rows.columns if c.startswith("q0.")]
+    now = datetime.now(UTC)
+    name, version = model
+    records = [
+        {
+            "dataset": dataset,
+            "unique_id": row["unique_id"],
+            "cutoff": pd.Timestamp(row["cutoff"]).to_pydatetime(),
+            "ds": pd.Timestamp(row["ds"]).to_pydatetime(),
+            "step": int(row["step"]),
+            "y_hat": float(row["y_hat"]),
+            # A step that was not validated has no quantiles, and JSON has no NaN.
+            "quantiles": {level[1:]: float(row[level]) for level in levels if pd.notna(row[level])},
+            "model": name,
+            "model_version": version,
+            "data_version": lineage.data_version,
+            "git_commit": lineage.git_commit,
+            "config_hash": lineage.config_hash,
+            "run_id": lineage.run_id,
+            "made_at": now,
+        }
+        for row in rows.to_dict("records")
+    ]
+    return _insert_new(engine, forecasts, records, KEYS)
+
+
+def read_forecasts(engine: Engine, dataset: str) -> pd.DataFrame:
+    """All forecast rows of a dataset, oldest cutoff first, lineage included; ``made_at`` in UTC."""
+    query = select(forecasts).where(forecasts.c.dataset == dataset)
+    rows = pd.read_sql(query.order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds), engine)
+    return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
+
+
+def write_promotion(
+    engine: Engine, dataset: str, run_id: str, versions: tuple[str | None, str], decision: dict[str, Any]
+) -> bool:
+    """Append a promotion (from, to) with its decision; writing the newest one again changes nothing.
+
+    Returns:
+        Whether it was new.
+    """
+    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number.desc()).limit(1)
+    while True:
+        with engine.connect() as connection:
+            newest = connection.execute(query).one_or_none()
+        if newest is not None and (newest.run_id, newest.from_version, newest.to_version) == (run_id, *versions):
+            return False
+        record = {
+            "dataset": dataset,
+            "number": 1 if newest is None else newest.number + 1,
+            "run_id": run_id,
+            "from_version": versions[0],
+            "to_version": versions[1],
+            "decision": decision,
+            "decided_at": datetime.now(UTC),
+        }
+        if _insert_new(engine, promotions, [record], ["dataset", "number"]):
+            return True
+
+
+def read_promotions(engine: Engine, dataset: str) -> pd.DataFrame:
+    """The promotion history of a dataset, oldest first; ``decided_at`` in UTC."""
+    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number)
+    rows = pd.read_sql(query, engine)
+    return rows.assign(decided_at=pd.to_datetime(rows["decided_at"], utc=True))

@@ -1,0 +1,99 @@
+"""Commands on days that have gone by: how their forecasts turned out, and forecasts made up for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+
+Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def monitor(
+    overrides: Overrides = None,
+    as_of: AsOf = None,
+    fetch: Fetch = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """How the forecasts in the store turned out, against the seasonal naive; ends with 4 on an alarm.
+
+    Example:
+
+        daycast monitor dataset=cta --fetch
+    """
+    _, configured = ready(overrides, debug)
+    from flows.monitoring import monitoring
+    from flows.running import start
+
+    from daycast.cli import console
+
+    with console.progress(quiet):
+        found = start(monitoring, dataset=configured.dataset.name, as_of=day(as_of), fetch=fetch)
+    if as_json:
+        console.machine(found)
+    else:
+        console.heading(f"{found.dataset}: {found.n_rows} forecast rows judged, from {found.n_windows} cutoffs")
+        if found.skill is not None:
+            console.facts(
+                {"MAE, newest cutoffs": f"{found.mae:,.0f} {configured.dataset.unit}", "skill": f"{found.skill:.3f}"}
+            )
+        console.line(f"  {'ALARM: ' if found.alarm else ''}{found.reason}")
+        console.line(f"  {found.windows}" + (f"\n  {found.plot}" if found.plot else ""))
+    if found.alarm:
+        raise typer.Exit(4)
+
+
+def backfill(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day to forecast from.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day to forecast from.")],
+    overrides: Overrides = None,
+    max_parallel: Annotated[int, typer.Option(min=1, max=64, help="Forecasts at once.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be forecast, and by what.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make up for forecasts of past days, each from what was known then, by a version that had seen nothing later.
+
+    What is in the store stays, so the same command goes on where it was interrupted.
+
+    Examples:
+
+        daycast backfill dataset=cta --from 2021-11-01 --to 2021-11-30 --dry-run
+
+        daycast backfill dataset=cta --from 2021-11-01 --to 2021-11-30 --max-parallel 4
+    """
+    here, configured = ready(overrides, debug)
+    import pandas as pd
+
+    from daycast.cli import console
+
+    span = (first.date(), last.date())
+    if dry_run:
+        from daycast.steps import backfill as step
+        from daycast.steps.data import in_force
+
+        planned = step.plan(here, configured.dataset, in_force(here, configured.dataset.name), *span)
+        table = pd.DataFrame([one.model_dump() for one in planned])
+        console.machine(planned) if as_json else console.table(table.fillna("none may"), "What a backfill would do")
+        return
+    from flows.backfill import backfill as flow
+    from flows.running import start
+
+    given = {"dataset": configured.dataset.name, "first": span[0], "last": span[1], "max_parallel": max_parallel}
+    with console.progress(quiet):
+        made = start(flow, **given)
+    if as_json:
+        console.machine(made)
+        return
+    console.heading(f"{made.dataset}: {made.n_made} days forecast, {made.new_rows} new rows")
+    console.facts(
+        {"days in the range": made.n_days, "done before": made.n_done_before, "impossible": len(made.impossible)}
+    )
+    if made.impossible:
+        console.line(f"  every version had seen beyond {made.impossible[0]} .. {made.impossible[-1]}")

@@ -1,0 +1,71 @@
+"""backfill: which past days can be forecast, each by a version that had seen nothing later."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from daycast.adapters import registry, store
+from daycast.config import Dataset
+from daycast.errors import ConfigError, PromotionError
+from daycast.settings import Settings
+from daycast.steps.data import frame
+from daycast.steps.outcomes import Planned
+from daycast.steps.reference import DataRef
+from daycast.steps.register import DATA_UNTIL
+
+
+def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last: date) -> tuple[Planned, ...]:
+    """The days from ``first`` to ``last`` with an observation of their own, oldest first.
+
+    A day is forecast by the newest version that was ever champion and had seen nothing after that day: neither its fit
+    nor its choice nor its bands. So what is made now is what could have been made then, also by a version that was
+    trained since, as of a day before.
+
+    Raises:
+        ConfigError: the range is empty.
+        PromotionError: no version may forecast any of the days.
+    """
+    if first > last:
+        raise ConfigError(f"a first day up to {last}", str(first), "give --from a day that is not after --to")
+    observed = pd.DatetimeIndex(frame(settings, data).dropna(subset="y")["ds"].unique()).sort_values()
+    cutoffs = observed[(observed.normalize() >= pd.Timestamp(first)) & (observed.normalize() <= pd.Timestamp(last))]
+    cutoffs = cutoffs[~cutoffs.normalize().duplicated(keep="last")]
+    if not len(cutoffs):
+        raise ConfigError(
+            f"a range with observations of {dataset.name}, which has {observed[0].date()} .. {observed[-1].date()}",
+            f"{first} .. {last}",
+            "choose another range",
+        )
+    champions = _champions(settings, dataset.name)
+    with store.opened(settings.store_url) as engine:
+        made = store.read_forecasts(engine, dataset.name)
+    made = made[made["data_version"] == data.version]
+    there = set(zip(made["cutoff"], made["model_version"], made["run_id"], strict=True))
+    out = []
+    for cutoff in cutoffs:
+        may = next((v for v, until in champions if until <= cutoff), None)
+        done = may is not None and (cutoff, may.number, may.tags["daycast.run_id"]) in there
+        number = None if may is None else may.number
+        out.append(Planned(as_of=str(cutoff.date()), cutoff=cutoff.isoformat(), version=number, done=done))
+    if all(one.version is None for one in out):
+        raise PromotionError(
+            f"a version of {dataset.name} that was champion and had seen nothing after {cutoffs[-1].date()}",
+            f"none of {len(champions)}"
+            + (f", the earliest has seen data up to {champions[-1][1].date()}" if champions else ""),
+            f"train one as of an earlier day: `daycast run dataset={dataset.name} --as-of {first}`",
+        )
+    return tuple(out)
+
+
+def _champions(settings: Settings, dataset: str) -> list[tuple[registry.Version, pd.Timestamp]]:
+    """Versions that were ever champion, with the last observation that they have seen, that of the latest first.
+
+    Versions from before that was written down may have seen anything, so they don't count.
+    """
+    with store.opened(settings.store_url) as engine:
+        promoted = set(store.read_promotions(engine, dataset)["to_version"])
+    found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+    dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in found if v.number in promoted and DATA_UNTIL in v.tags]
+    return sorted(dated, key=lambda one: (one[1], int(one[0].number)), reverse=True)

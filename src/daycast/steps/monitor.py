@@ -1,0 +1,47 @@
+"""monitor: how the forecasts in the store turned out."""
+
+from __future__ import annotations
+
+from daycast.adapters import report, store
+from daycast.config import Config
+from daycast.core import monitor as core
+from daycast.settings import Settings
+from daycast.steps.data import seen
+from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.reference import DataRef
+
+
+def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
+    """Judge every forecast whose days have come; the newest windows decide on an alarm. Nothing is changed.
+
+    Raises:
+        ToolError: the store can't be read.
+    """
+    dataset, rule = config.dataset, config.monitoring
+    actuals = seen(settings, data, dataset.spec())
+    with store.opened(settings.store_url) as engine:
+        made = store.read_forecasts(engine, dataset.name)
+    rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
+    found = core.windows(rows)
+    verdict = core.judged(found, rule.windows, rule.at_least)
+    until = actuals.loc[actuals["y"].notna(), "ds"].max()
+    folder = settings.state / "monitoring" / dataset.name / str(until.date())
+    folder.mkdir(parents=True, exist_ok=True)
+    found.to_csv(folder / "windows.csv", index=False)
+    if len(found):
+        report.realised(
+            found, f"{dataset.title}: forecasts once their days had come", dataset.unit, folder / "skill.png"
+        )
+    newest = found.tail(rule.windows)
+    return MonitoredRef(
+        dataset=dataset.name,
+        until=until.isoformat(),
+        n_rows=len(rows),
+        n_windows=len(found),
+        mae=None if newest.empty else float(newest["mae"].mean()),
+        skill=None if newest.empty else float(1 - newest["mae"].mean() / newest["naive_mae"].mean()),
+        alarm=verdict.raised,
+        reason=verdict.reason,
+        windows=str(folder / "windows.csv"),
+        plot=str(folder / "skill.png") if len(found) else None,
+    )

@@ -1,0 +1,201 @@
+"""`daycast up` on one machine: what it starts, who uses it, and that nothing is left when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
+from tests.flows.house import House, listening, port_of
+from tests.project import lay_out
+
+from daycast.adapters import supervision
+from daycast.settings import running
+from flows import servers
+
+pytestmark = pytest.mark.xdist_group("up")
+
+NOTHING = {"servers": [], "prefect": None, "error": None}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A project in a folder with blanks and a percent sign, its servers up."""
+    made = House(lay_out(tmp_path_factory.mktemp("a house") / "100% of its own"))
+    try:
+        assert made.daycast("up", "--detach")["started"]
+        yield made
+    finally:
+        made.end()
+
+
+def test_all_of_it_is_healthy_and_on_this_machine_alone(house: House) -> None:
+    told = {one["name"]: one for one in house.daycast("status")["servers"]}
+    assert set(told) == {"mlflow", "prefect", "worker-cpu"}
+    assert all(one["healthy"] and one["state"] == "RUNNING" for one in told.values())
+    ports = {port_of(one["url"]) for one in told.values()}
+    own = {p.pid for p in house.processes()}
+    bound = {c.laddr.ip for c in psutil.net_connections("inet") if c.pid in own and c.status == psutil.CONN_LISTEN}
+    assert bound == {"127.0.0.1"}
+    assert all(listening(port) for port in ports)
+
+
+def test_the_dashboard_asks_its_own_server(house: House) -> None:
+    api = house.address["PREFECT_API_URL"]
+    assert httpx.get(f"{api.removesuffix('/api')}/ui-settings").json()["api_url"] == api
+
+
+def test_the_flows_are_deployed_with_their_schedules_in_the_datasets_time(house: House) -> None:
+    with house.prefect() as prefect:
+        found = {f"{prefect.read_flow(d.flow_id).name}/{d.name}": d for d in prefect.read_deployments()}
+        pools = {pool.name: pool.status.value for pool in prefect.read_work_pools()}
+        automations = {a.name for a in prefect.read_automations()}
+    daily = {f"{name}/tiny" for name in ("forecasting", "monitoring", "training", "backfill")}
+    assert set(found) == daily | {"modelling/gpu", "notifying/failures"}
+    zones = {name: [s.schedule.timezone for s in found[name].schedules] for name in daily}
+    assert zones == {name: ["America/Chicago"] for name in daily} | {"backfill/tiny": []}
+    assert found["modelling/gpu"].work_pool_name == "gpu"
+    assert pools == {"cpu": "READY", "gpu": "NOT_READY"}
+    assert len(automations) == 3
+
+
+def test_a_second_up_shows_what_runs_and_starts_nothing(house: House) -> None:
+    before = {p.pid for p in house.processes()}
+    again = house.daycast("up", "--detach")
+    assert not again["started"]
+    assert {one["pid"] for one in again["servers"]} <= before
+    assert {p.pid for p in house.processes()} == before
+    with house.prefect() as prefect:
+        assert len(prefect.read_automations()) == 3
+        assert len(prefect.read_deployments()) == 6
+
+
+def test_a_run_uses_the_servers_while_they_are_there(house: House) -> None:
+    told = house.daycast("run", "model=[naive,seasonal_naive]")
+    assert told["champion"]["model"] == "seasonal_naive"
+    with house.prefect() as prefect:
+        runs = {run.name: run.state_name for run in prefect.read_flow_runs()}
+    assert runs["training model=[naive,seasonal_naive]"] == "Completed"
+    link = f"{house.address['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/runs/get?run_id={told['run']['run_id']}"
+    assert httpx.get(link).json()["run"]["info"]["status"] == "FINISHED"
+
+
+def trained(house: House, seed: int) -> tuple[FlowRun, str]:
+    """A run of the deployed training that has ended, and its log."""
+    # The accelerator is named, or the GPU pool's would be asked of this machine.
+    overrides = ["dataset=tiny", "model=[naive,seasonal_naive]", f"seed={seed}", "trainer.accelerator=cpu"]
+    with house.prefect() as prefect:
+        at = prefect.read_deployment_by_name("training/tiny").id
+        run = prefect.create_flow_run_from_deployment(at, parameters={"overrides": overrides, "fetch": False})
+        house.until("the training", lambda: prefect.read_flow_run(run.id).state.is_final(), 270)
+        logs = prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=200)
+        return prefect.read_flow_run(run.id), "\n".join(line.message for line in logs)
+
+
+@pytest.mark.timeout(600)
+def test_the_heavy_steps_of_training_run_on_the_gpu_pool_while_it_has_a_worker_and_here_when_it_died(
+    house: House,
+) -> None:
+    place = {**house.place(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    del place["capture_output"], place["check"], place["text"]
+    state = {"DAYCAST_ROOT": str(house.settings.root), "PREFECT_HOME": str(house.settings.state / "prefect")}
+    place["env"] |= {**house.address, **state}
+    words = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gpu", "--type", "process"]
+    worker = subprocess.Popen(words, **place)
+    try:
+        with house.prefect() as prefect:
+            house.until("the worker", lambda: prefect.read_work_pool("gpu").status.value == "READY")
+        run, log = trained(house, 31)
+    finally:
+        worker.kill()  # so that nobody hears of its end
+        worker.wait()
+    assert run.state_name == "Completed", log
+    assert "the heavy steps run on pool gpu, as run" in log
+    with house.prefect() as prefect:
+        (sent,) = [r for r in prefect.read_flow_runs(limit=200) if r.work_pool_name == "gpu"]
+        assert (sent.name, sent.state_name) == ("modelling tiny", "Completed")
+        assert prefect.read_work_pool("gpu").status.value == "READY"  # as far as is known
+    run, log = trained(house, 37)
+    assert run.state_name == "Completed", log
+    assert "the heavy steps run on pool cpu: no worker of pool gpu took them" in log
+
+
+def test_the_pages_are_named(house: House) -> None:
+    done = house.run("ui", "--no-browser")
+    assert done.returncode == 0, done.stderr
+    uri, api = house.address["MLFLOW_TRACKING_URI"], house.address["PREFECT_API_URL"]
+    assert done.stdout.split() == ["mlflow:", uri, "prefect:", api.removesuffix("/api")]
+
+
+def test_a_process_that_dies_is_started_again(house: House) -> None:
+    before = house.pid("mlflow")
+    os.kill(before, signal.SIGKILL)
+    house.until("a new MLflow", lambda: house.pid("mlflow") not in (0, before))
+    house.until("it answers", lambda: all(one["healthy"] for one in house.daycast("status")["servers"]))
+
+
+def test_down_ends_all_of_it_and_the_next_commands_do_without(house: House) -> None:
+    ports = [port_of(one["url"]) for one in house.daycast("status")["servers"]]
+    assert house.daycast("down")["ended"] >= 4
+    assert house.processes() == []
+    assert not any(listening(port) for port in ports)
+    assert house.daycast("down")["ended"] == 0
+    assert house.daycast("status") == NOTHING
+    told = house.daycast("run", "model=[naive,seasonal_naive]")  # what the servers kept is read without them
+    assert told["forecast"]["new_rows"] == 0
+
+
+def test_after_an_unclean_end_the_next_up_clears_up_and_starts_anew(house: House) -> None:
+    assert house.daycast("up", "--detach")["started"]
+    old = {p.pid for p in house.processes()}
+    os.kill(house.pid("prefect"), signal.SIGSTOP)  # one that does not react to anything
+    os.kill(supervision.alive(servers.folder(house.settings)) or 0, signal.SIGKILL)
+    assert house.daycast("status") == NOTHING
+    assert house.daycast("up", "--detach")["started"]
+    assert old.isdisjoint({p.pid for p in house.processes()})
+    assert all(one["healthy"] for one in house.daycast("status")["servers"])
+    house.daycast("down")
+    assert house.processes() == []
+
+
+def test_a_port_that_is_taken_is_named_with_who_has_it_and_nothing_is_left_running(house: House) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = house.daycast("up", "--detach", "--prefect-port", str(port), code=6)
+    assert f"port {port} to be free" in said
+    assert f"process {os.getpid()}" in said
+    assert house.processes() == []
+
+
+def test_a_record_whose_process_number_another_process_has_by_now_counts_for_nothing(house: House) -> None:
+    record = house.settings.state / "servers.json"
+    told = {"pid": os.getpid(), "began": 1, "environment": {"PREFECT_API_URL": "http://127.0.0.1:9/api"}}
+    record.write_text(json.dumps(told))
+    assert house.daycast("status") == NOTHING
+
+
+def test_ctrl_c_ends_all_of_it(house: House) -> None:
+    place = {**house.place(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    del place["capture_output"], place["check"]
+    watching = subprocess.Popen(house.command("up"), start_new_session=True, **place)
+    try:
+        house.until("it is up", lambda: watching.poll() is not None or running(house.settings.state))
+        os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to all of its job
+        out, err = watching.communicate(timeout=120)
+    finally:
+        if watching.poll() is None:
+            watching.kill()
+    assert watching.returncode == 0, err
+    assert house.processes() == []
+    assert "Traceback" not in out + err
