@@ -147,7 +147,9 @@ def test_a_batch_that_does_not_fit_is_learnt_from_in_parts_to_the_same_forecast(
         parts, report = fitted(made, config, batch_factor=1, **once, **EXACT)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    told = f"{report.facts['batch_parts']} parts in {limit / 2**20:.0f} MiB of the {most / 2**20:.0f} MiB it takes whole"
+    told = (
+        f"{report.facts['batch_parts']} parts in {limit / 2**20:.0f} MiB of the {most / 2**20:.0f} MiB it takes whole"
+    )
     print(f"MEASURED a batch of 1024 windows: {told}")
     assert report.facts["batch_parts"] > 1
     assert np.abs(forecasts(made, parts) - forecasts(made, whole)).max() < TOLERANCE * made.panel.y.std()

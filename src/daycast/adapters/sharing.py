@@ -75,7 +75,8 @@ def _store(url: str) -> Iterator[tuple[Any, str]]:
     import fsspec
 
     try:
-        yield fsspec.core.url_to_fs(url)
+        # An object of its own: a transaction is the object's, and threads would share one.
+        yield fsspec.core.url_to_fs(url, skip_instance_cache=True)
     except (OSError, ImportError, ValueError, tarfile.TarError) as error:
         raise ToolError(
             "a store of results at DAYCAST_CACHE_URL that can be read and written",
