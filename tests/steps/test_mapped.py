@@ -16,7 +16,8 @@ from daycast.core.frame import table as to_table
 from daycast.errors import DataError
 from daycast.steps import data, serving, transform, window
 from daycast.steps.mapped import Files, array
-from daycast.steps.reference import FoldRef, Outcome
+from daycast.steps.outcomes import Outcome
+from daycast.steps.reference import FoldRef
 from daycast.steps.split import split
 
 
