@@ -18,6 +18,7 @@ from daycast.adapters.expectations import suite
 from daycast.adapters.sources import rows
 from daycast.config import Dataset, dataset_only
 from daycast.core import batch
+from daycast.core.raw import Whole
 from daycast.errors import ToolError
 
 pytestmark = pytest.mark.xdist_group("expectations")  # what is made once is made in one process
@@ -86,7 +87,7 @@ def changed(section: Dataset, **contract: Any) -> Dataset:
 def checked(tmp_path: Path, section: Dataset, lines: Lines) -> dict[str, Any]:
     file = tmp_path / "received.csv"
     file.write_text("\n".join(lines) + "\n")
-    report = expectations.check(section, rows(file, section.read))
+    report = expectations.check(section, Whole(rows(file, section.read)))
     return json.loads(json.dumps(report))  # it is JSON
 
 
@@ -280,7 +281,7 @@ def test_rows_of_a_parquet_file_are_counted_from_one(tmp_path: Path, long: Datas
     )
     frame["line"] = frame["line"].astype("category")
     frame.to_parquet(tmp_path / "received.parquet")
-    report = expectations.check(section, rows(tmp_path / "received.parquet", section.read))
+    report = expectations.check(section, Whole(rows(tmp_path / "received.parquet", section.read)))
     (row,) = failed(report)["range", "rides"]["rows"]
     assert row == {"row": 2, "values": {"station": "x", "date": "2018-12-21T00:00:00", "rides": -2.0}}
 
@@ -302,7 +303,7 @@ def test_data_docs_are_made_anew_and_nothing_is_said_on_the_console(
     file = tmp_path / "received.csv"
     file.write_text("\n".join(good_lines()))
     for _ in range(2):
-        expectations.check(sample, rows(file, sample.read), docs)
+        expectations.check(sample, Whole(rows(file, sample.read)), docs)
     assert (docs / "index.html").is_file()
     assert len(list(docs.glob("validations/**/*.html"))) == 1
     assert "values must be greater than or equal to" in next(docs.glob("expectations/*.html")).read_text()
@@ -322,7 +323,7 @@ def test_an_expectation_that_can_not_be_evaluated_is_no_verdict(
 
 def test_the_real_file_keeps_its_contract(root: Path, real_data: Path) -> None:
     section = dataset_only(root, "cta")
-    report = expectations.check(section, rows(next(real_data.glob("CTA_*.csv")), section.read))
+    report = expectations.check(section, Whole(rows(next(real_data.glob("CTA_*.csv")), section.read)))
     assert report["success"], failed(report)
     assert (report["rows"], report["exact_duplicates"], report["timestamps"], report["gaps"]) == (7701, 62, 7639, 0)
     polar_vortex = ("2019-01-30T00:00:00", 97917.0)
@@ -331,7 +332,7 @@ def test_the_real_file_keeps_its_contract(root: Path, real_data: Path) -> None:
 
 def test_the_real_stations_keep_their_contract_with_holes_counted(root: Path, real_data: Path) -> None:
     section = dataset_only(root, "cta_stations")
-    report = expectations.check(section, rows(next(real_data.glob("cta_l_*.parquet")), section.read))
+    report = expectations.check(section, Whole(rows(next(real_data.glob("cta_l_*.parquet")), section.read)))
     assert report["success"], failed(report)
     assert (report["rows"], report["series"], report["exact_duplicates"]) == (814756, 146, 0)
     assert (report["gaps"], {hole["timestamps"] for hole in report["holes"]}) == (270, {30})

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from daycast.config import Dataset, dataset_only
-from daycast.core.canonical import calendar_frame
+from daycast.core.layout import calendar_frame
 from daycast.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "dataset"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from daycast.core import batch
-from daycast.core.canonical import Layout
+from daycast.core.figures import Figures
+from daycast.core.layout import Layout
+from daycast.core.raw import Whole
 
 WIDE = Layout(freq="D", time="day", series={"a": "x", "b": "y"}, day_type="kind", country="US")
 LONG = Layout(freq="D", time="day", id="name", value="x", static={"group": ("r", "s")})
@@ -24,7 +28,15 @@ def long(*rows: tuple[str, str, float]) -> pd.DataFrame:
 
 
 def measured(raw: pd.DataFrame, layout: Layout = WIDE, sums: tuple[tuple[str, ...], ...] = ()) -> batch.Batch:
-    return batch.measure(raw, {name: kind for name, kind in TYPES.items() if name in raw}, sums, layout)
+    kinds = {name: kind for name, kind in TYPES.items() if name in raw}
+    return batch.measure(raw, kinds, sums, layout, batch.grid(Whole(raw), layout))
+
+
+def told_of(layout: Layout, below: float | None, *parts: batch.Batch) -> dict[str, Any]:
+    figures = Figures(layout, below)
+    for part in parts:
+        figures.add(part)
+    return figures.told()
 
 
 def test_what_can_not_be_read_is_kept_apart_and_what_is_missing_is_not_unreadable() -> None:
@@ -64,7 +76,7 @@ def test_absent_timestamps_are_counted_within_a_series_whatever_the_order() -> N
     )  # fmt: skip
     made = measured(raw, LONG)
     np.testing.assert_array_equal(made.frame[batch.ABSENT], [5, 0, 0, 1, np.nan, 0])
-    told = batch.summary(made, LONG, None)
+    told = told_of(LONG, None, made)
     assert told["gaps"] == 6
     assert told["holes"] == [
         {"series": "a", "before": "2020-01-09T00:00:00", "timestamps": 5},
@@ -98,12 +110,34 @@ def test_a_static_column_is_compared_with_the_first_of_its_series() -> None:
 
 
 def test_low_values_are_flagged_by_series() -> None:
-    told = batch.summary(measured(wide(x=[100, 10, 100, 100])), WIDE, 0.25)
+    told = told_of(WIDE, 0.25, measured(wide(x=[100, 10, 100, 100])))
     assert told["flagged"] == {"a": [{"time": "2018-12-21T00:00:00", "value": 10.0, "share": 0.1}]}
     assert told["series"] == 2
 
 
 def test_no_rows_give_empty_figures() -> None:
     made = measured(wide().iloc[:0])
-    told = batch.summary(made, WIDE, 0.25)
+    told = told_of(WIDE, 0.25, made)
     assert (told["rows"], told["first"], told["gaps"], told["flagged"]) == (0, None, 0, {})
+
+
+def test_figures_of_parts_are_those_of_the_whole() -> None:
+    random = np.random.default_rng(0)
+    days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+    rows = [(day, f"s{n}", float(random.integers(1, 100))) for n in range(9) for day in days if random.random() < 0.7]
+    raw = long(*rows, *rows[:5]).sample(frac=1, random_state=1, ignore_index=True)
+    kinds = {name: kind for name, kind in TYPES.items() if name in raw}
+    on = batch.grid(Whole(raw), LONG)
+    parts = [batch.measure(of, kinds, (), LONG, on) for _, of in raw.groupby(raw["name"].str[1].astype(int) // 4)]
+    assert len(parts) == 3
+    told = told_of(LONG, 0.2, *parts)
+    assert told == told_of(LONG, 0.2, batch.measure(raw, kinds, (), LONG, on))
+    assert (told["series"], told["exact_duplicates"], len(told["holes"])) == (9, 5, 20)
+    assert told["flagged"]
+
+
+def test_a_part_is_measured_on_the_grid_of_the_whole() -> None:
+    layout = Layout(freq="W-SUN", time="day", id="name", value="x")
+    raw = long(("2020-01-05", "a", 1), ("2020-01-08", "b", 1), ("2020-01-12", "b", 1))
+    part = batch.measure(raw.iloc[1:], {"x": "float"}, (), layout, batch.grid(Whole(raw), layout))
+    assert part.frame[batch.OFF_GRID].tolist()[0] == "2020-01-08"

@@ -11,8 +11,9 @@ import pytest
 
 from daycast.config import dataset_only
 from daycast.core.calendar import day_types, holiday_names
-from daycast.core.canonical import CALENDAR_COLUMNS, Layout, calendar_frame, canonical, timestamps
+from daycast.core.canonical import canonical, needed, outline
 from daycast.core.frame import table
+from daycast.core.layout import CALENDAR_COLUMNS, Layout, calendar_frame, timestamps
 from daycast.errors import DataError
 
 WIDE = Layout(freq="D", time="day", time_format="%m/%d/%Y", series={"rail": "r", "bus": "b"}, future_steps=3)
@@ -241,3 +242,25 @@ def test_the_real_stations_become_one_panel_with_their_holes(real_data: Path, ro
     assert read.panel.y.shape == (146, 5733)
     assert np.isnan(read.panel.y[read.panel.ids.index("40190")]).sum() == 30
     assert read.panel.static.sum() == 146
+
+
+def test_some_series_after_the_others_are_what_all_at_once_are() -> None:
+    random = np.random.default_rng(3)
+    days = pd.date_range("2020-01-01", periods=40).strftime("%Y-%m-%d")
+    rows = [
+        (day, name, random.random() if step >= first else None, "WUA"[random.integers(3)], 1.0)
+        for first, name in enumerate(("s3", "s1", "s10", "s2", "s4", "s5"))
+        for step, day in enumerate(days)
+        if random.random() < 0.6
+    ]
+    raw = pd.DataFrame(rows, columns=["day", "name", "x", "kind", "temperature"])
+    raw.loc[raw["name"] == "s5", "x"] = None  # never observed
+    raw = pd.concat([raw, raw.iloc[:7]]).sample(frac=1, random_state=2, ignore_index=True)
+    layout = Layout(
+        freq="D", time="day", id="name", value="x", day_type="kind", past=("temperature",), future_steps=3
+    )  # fmt: skip
+    parts = [raw[raw["name"].isin(some)] for some in (("s1", "s10"), ("s2", "s3"), ("s4", "s5"))]
+    of = outline((part[needed(layout)] for part in parts), layout)
+    made = pd.concat([canonical(part, layout, of) for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(made, canonical(raw, layout))
+    assert set(made["day_type"]) == {"W", "A", "U"}

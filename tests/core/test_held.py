@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from daycast.core import anchored, frame, held, lows, transform
-from daycast.core.canonical import REGIME
 from daycast.core.frame import Table
+from daycast.core.layout import REGIME
 from daycast.core.leakage import SCRAMBLES, scrambled
 from daycast.core.signals import Recipe, signals
 from daycast.core.split import origins

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from daycast.config import dataset_only
-from daycast.core.canonical import calendar_frame
+from daycast.core.layout import calendar_frame
 from daycast.core.simulate import ridership
 
 

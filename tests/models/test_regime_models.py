@@ -13,9 +13,9 @@ from test_tabular import PROFILE, RIDGE, SHARED, TREES
 
 from daycast import config, models
 from daycast.core import calendar, frame, leakage
-from daycast.core.canonical import REGIME
 from daycast.core.forecast import predict
 from daycast.core.frame import FrameSpec, Table
+from daycast.core.layout import REGIME
 from daycast.core.split import origins
 
 STEPS, START, END, HORIZON = 420, 300, 380, 7

@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from daycast.config.calendar import Calendar
 from daycast.config.section import Section
 from daycast.core import events, regimes
-from daycast.core.canonical import CALENDAR_COLUMNS, EVENT, REGIME, Layout
 from daycast.core.frame import FrameSpec
+from daycast.core.layout import CALENDAR_COLUMNS, EVENT, REGIME, Layout
 
 
 class SimulatedSource(Section):

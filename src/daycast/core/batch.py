@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daycast.core.canonical import Layout, calendar_frame, timestamps
+from daycast.core.layout import Layout, calendar_frame, timestamps
+from daycast.core.raw import Raw
 
 TIME = "time, as read"
 ABSENT = "timestamps absent before"
@@ -56,11 +56,25 @@ class Batch:
     duplicates: int
 
 
-def measure(raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, ...], ...], layout: Layout) -> Batch:
+def grid(raw: Raw, layout: Layout) -> pd.DatetimeIndex:
+    """The regular timestamps from the first to the last of a file; none, where it has none that can be read."""
+    found = [timestamps(part[layout.time], layout).agg(["min", "max"]) for part in raw.frames([layout.time])]
+    ends = pd.concat(found).dropna()
+    return pd.date_range(ends.min(), ends.max(), freq=layout.freq) if len(ends) else pd.DatetimeIndex([])
+
+
+def measure(
+    raw: pd.DataFrame,
+    types: Mapping[str, str],
+    sums: tuple[tuple[str, ...], ...],
+    layout: Layout,
+    on: pd.DatetimeIndex,
+) -> Batch:
     """Derive what expectations look at.
 
     Args:
-        raw: the rows of the file, all columns of ``types`` among them.
+        raw: rows of the file, all columns of ``types`` among them; all rows of the series that are there.
+        on: the ``grid`` of the file.
         types: column -> ``int``, ``float``, ``str`` or ``date``.
         sums: columns to add up, row by row.
         layout: what the columns mean.
@@ -75,7 +89,7 @@ def measure(raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, 
     for columns in sums:
         frame[total(columns)] = frame[[number(c) for c in columns]].sum(axis=1, skipna=False)
     frame[TIME] = timestamps(frame[layout.time], layout)
-    at = _positions(frame[TIME], layout.freq)
+    at = on.get_indexer(pd.DatetimeIndex(frame[TIME]))
     frame[OFF_GRID] = frame[layout.time].where((at < 0) & frame[TIME].notna()).astype(object)
     codes = pd.factorize(frame[layout.id])[0] if layout.id else np.zeros(len(frame), dtype=np.intp)
     frame[ABSENT] = _absent(codes, at)
@@ -85,29 +99,6 @@ def measure(raw: pd.DataFrame, types: Mapping[str, str], sums: tuple[tuple[str, 
         for column in layout.static:
             frame[first_of_series(column)] = frame.groupby(layout.id, sort=False)[column].transform("first")
     return Batch(frame, int(repeated.sum()))
-
-
-def summary(batch: Batch, layout: Layout, flag_below: float | None) -> dict[str, Any]:
-    """Figures of the batch, JSON-able: rows, series, timestamps, first, last, gaps and holes, flagged extremes.
-
-    ``gaps`` counts the timestamps absent inside series, ``holes`` lists the longest 20 runs of them. ``flagged``
-    lists, per series, every value below ``flag_below`` of the series' median: such days can be true, so they are told
-    and kept.
-    """
-    frame = batch.frame
-    when = frame[TIME].dropna()
-    values = _values(frame, layout)
-    return {
-        "rows": len(frame) + batch.duplicates,
-        "exact_duplicates": batch.duplicates,
-        "series": int(values["series"].nunique()),
-        "timestamps": int(when.nunique()),
-        "first": None if when.empty else when.min().isoformat(),
-        "last": None if when.empty else when.max().isoformat(),
-        "gaps": int(frame[ABSENT].sum()),
-        "holes": _holes(frame, layout),
-        "flagged": {} if flag_below is None else _flagged(values, flag_below),
-    }
 
 
 def _read(values: pd.Series, kind: str, layout: Layout) -> tuple[pd.Series, pd.Series | None, pd.Series]:
@@ -123,13 +114,6 @@ def _read(values: pd.Series, kind: str, layout: Layout) -> tuple[pd.Series, pd.S
     if kind == "int":
         wrong |= present & (read % 1 != 0)
     return values, read.where(~wrong), wrong
-
-
-def _positions(when: pd.Series, freq: str) -> NDArray[np.intp]:
-    """Position of each timestamp on the grid from the first to the last, ``(R,)``; -1 where it has none."""
-    if when.notna().sum() == 0:
-        return np.full(len(when), -1, dtype=np.intp)
-    return pd.date_range(when.min(), when.max(), freq=freq).get_indexer(pd.DatetimeIndex(when))
 
 
 def _absent(codes: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -157,35 +141,3 @@ def _by_calendar(found: pd.Series, when: pd.Series, layout: Layout) -> pd.Series
     plain = pd.Series(np.where(days.dayofweek == 6, "U", np.where(days.dayofweek == 5, "A", "W")), index=days)
     allowed = (found == when.map(says)) | (found == when.map(plain)) | ~found.isin(["W", "A", "U"]) | when.isna()
     return found.where(allowed, when.map(says))
-
-
-def _values(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """``series, time, y``, one row per row and series."""
-    if layout.series is None:
-        return pd.DataFrame(
-            {"series": frame[layout.id].astype(str), "time": frame[TIME], "y": frame[number(str(layout.value))]}
-        )
-    parts = [
-        pd.DataFrame({"series": name, "time": frame[TIME], "y": frame[number(column)]})
-        for name, column in layout.series.items()
-    ]
-    return pd.concat(parts)
-
-
-def _holes(frame: pd.DataFrame, layout: Layout, most: int = 20) -> list[dict[str, Any]]:
-    holes = frame[frame[ABSENT] > 0].sort_values([ABSENT, TIME], ascending=[False, True], kind="stable").head(most)
-    names = holes[layout.id].astype(str) if layout.id else pd.Series("all", index=holes.index)
-    return [
-        {"series": name, "before": when.isoformat(), "timestamps": int(count)}
-        for name, when, count in zip(names, holes[TIME], holes[ABSENT], strict=True)
-    ]
-
-
-def _flagged(values: pd.DataFrame, below: float) -> dict[str, list[dict[str, Any]]]:
-    share = values["y"] / values.groupby("series")["y"].transform("median")
-    low = values.assign(share=share.round(4))[(share < below).to_numpy() & values["time"].notna().to_numpy()]
-    low = low.sort_values(["series", "time"], kind="stable")
-    flagged: dict[str, list[dict[str, Any]]] = {}
-    for name, when, y, part in zip(low["series"], low["time"], low["y"], low["share"], strict=True):
-        flagged.setdefault(str(name), []).append({"time": when.isoformat(), "value": y, "share": part})
-    return flagged

@@ -6,81 +6,70 @@ Shapes: ``R`` raw rows, ``N`` series, ``T`` timestamps of the grid including tho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from daycast.core import calendar, events, regimes
+from daycast.core.layout import CALENDAR_COLUMNS, Layout, calendar_frame, timestamps
 from daycast.errors import DataError
 
-EVENT, REGIME = "event", "regime"
-CALENDAR_COLUMNS = (
-    "day_of_week",
-    "day_type",
-    "holiday_name",
-    "holiday",
-    "days_to_holiday",
-    "days_since_holiday",
-    "year_end",
-    EVENT,
-    REGIME,
-)
-FAR = 3  # days from a holiday at which it is no longer told apart how many
 MEND = "mend the file at its source and ingest it again; `daycast validate` names every fault"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What the raw columns mean, and what the calendar adds.
+class Outline:
+    """What all series of a file share, however many of them are at hand.
 
     Attributes:
-        freq: pandas offset of the regular grid.
-        time: column of the timestamps; ``time_format`` its strptime format, or ``None`` for typed or ISO ones.
-        series: wide rows: series name -> its column; ``None`` for long rows.
-        id, value: long rows: columns of the series' name and of the values.
-        day_type: raw column of the day types W/A/U of history, or ``None`` to take them from the calendar.
-        country, subdivision: whose public holidays; no country, no holidays.
-        sunday_service: holiday name -> weekdays on which it runs as a Sunday (see ``calendar.day_types``).
-        events: days off their weekday's pattern, by rule.
-        regimes: stretches with a pattern of their own.
-        future_steps: timestamps added beyond the last observed one.
-        past: raw numeric columns kept as past covariates (long rows only).
-        static: raw columns constant per series (long rows only): text if levels are declared, else numeric.
+        grid: timestamps from the first row's to the last observed one, ``(T - future_steps,)``.
+        days: ``CALENDAR_COLUMNS`` of the grid and of ``future_steps`` more, with the file's own day types, ``(T, 9)``.
     """
 
-    freq: str
-    time: str
-    time_format: str | None = None
-    series: Mapping[str, str] | None = None
-    id: str | None = None
-    value: str | None = None
-    day_type: str | None = None
-    country: str | None = None
-    subdivision: str | None = None
-    sunday_service: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    events: tuple[events.Rule, ...] = ()
-    regimes: tuple[regimes.Regime, ...] = ()
-    future_steps: int = 1
-    past: tuple[str, ...] = ()
-    static: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    grid: pd.DatetimeIndex
+    days: pd.DataFrame
 
 
-def timestamps(values: pd.Series, layout: Layout) -> pd.Series:
-    """Timestamps of a raw column, datetime64[ns] with its index, ``NaT`` where unreadable; midnight where daily."""
-    if pd.api.types.is_datetime64_any_dtype(values):
-        read = values
-    else:
-        text = values.where(values.isna(), values.astype(str))
-        read = pd.to_datetime(text, format=layout.time_format or "ISO8601", errors="coerce")
-    read = (read if read.dt.tz is None else read.dt.tz_localize(None)).astype("datetime64[ns]")  # the clock of its zone
-    return read.dt.normalize() if layout.freq == "D" else read
+def needed(layout: Layout) -> list[str]:
+    """The raw columns that ``outline`` looks at."""
+    values = list(layout.series.values()) if layout.series is not None else [str(layout.value)]
+    return [layout.time, *values, *([layout.day_type] if layout.day_type else [])]
 
 
-def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+def outline(parts: Iterable[pd.DataFrame], layout: Layout) -> Outline:
+    """What the rows of a file have in common.
+
+    Args:
+        parts: all rows, in frames of at least ``needed(layout)`` whose index is the position in the file.
+
+    Raises:
+        DataError: no value is observed.
+    """
+    time, *values = needed(layout)[: None if layout.day_type is None else -1]
+    first, last, types = [], [], []
+    for part in parts:
+        ds = timestamps(part[time], layout)
+        first.append(ds.min())
+        last.append(ds[part[values].notna().any(axis=1)].max())
+        if layout.day_type is not None:
+            found = pd.DataFrame({"ds": ds, "type": part[layout.day_type]}).dropna(subset="ds")
+            types.append(found.drop_duplicates("ds", keep="last"))
+    end = max((ds for ds in last if not pd.isna(ds)), default=None)
+    if end is None:
+        raise DataError("at least one observed value", "none", MEND)
+    grid = pd.date_range(min(ds for ds in first if not pd.isna(ds)), end, freq=layout.freq)
+    days = calendar_frame(pd.date_range(grid[0], periods=len(grid) + layout.future_steps, freq=layout.freq), layout)
+    if types:  # of the data where it has them, and where it has none, those of the calendar
+        told = pd.concat(types).sort_index(kind="stable").drop_duplicates("ds", keep="last").set_index("ds")["type"]
+        told = told[told.index.isin(grid)]
+        days.loc[told.index, "day_type"] = told.to_numpy(dtype=object)
+    return Outline(grid, days)
+
+
+def canonical(raw: pd.DataFrame, layout: Layout, of: Outline | None = None) -> pd.DataFrame:
     """The canonical frame of valid raw rows.
 
     Exact duplicate rows are dropped. Every series runs without a hole from its own first observation to the panel's
@@ -88,7 +77,8 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     ``unique_id, ds``.
 
     Args:
-        raw: rows as ``adapters.sources.rows`` reads them, ``(R, columns)``.
+        raw: rows as ``adapters.sources.rows`` reads them, ``(R, columns)``: all rows of some series or of all.
+        of: the file's outline, if these are not all of its rows.
 
     Returns:
         ``unique_id`` (str), ``ds`` (datetime64[ns]), ``y`` (float64, raw units), the ``CALENDAR_COLUMNS`` (text, or
@@ -97,29 +87,23 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     Raises:
         DataError: no value at all, a timestamp that can't be read or is off the grid, or two values for one timestamp.
     """
+    of = of or outline([raw], layout)
     rows = _long(raw.drop_duplicates(), layout)
     _check(rows)
-    observed = rows["y"].notna().to_numpy()
-    if not observed.any():
-        raise DataError("at least one observed value", f"{len(raw)} rows without any", MEND)
-    grid = pd.date_range(rows["ds"].min(), rows["ds"][observed].max(), freq=layout.freq)
-    at = grid.get_indexer(pd.DatetimeIndex(rows["ds"]))
-    _check_grid(rows, at, grid)
+    at = of.grid.get_indexer(pd.DatetimeIndex(rows["ds"]))
+    _check_grid(rows, at, of.grid)
 
     names, codes = _names(rows["unique_id"])
-    start = _starts(codes, at, observed, len(names))
-    length = len(grid) + layout.future_steps - start  # of each series in the result, (N,)
+    start = _starts(codes, at, rows["y"].notna().to_numpy(), (len(names), len(of.grid)))
+    length = len(of.days) - start  # of each series in the result, (N,)
     before = np.cumsum(length) - length
     series = np.repeat(np.arange(len(names)), length)
     step = np.arange(len(series)) - (before - start)[series]
     kept = at >= start[codes]
     target = before[codes[kept]] + at[kept] - start[codes[kept]]
 
-    days = calendar_frame(pd.date_range(grid[0], periods=len(grid) + layout.future_steps, freq=layout.freq), layout)
-    if layout.day_type is not None:
-        days["day_type"] = _history(rows["day_type"], at, days["day_type"])
-    columns: dict[str, Any] = {"unique_id": names[series], "ds": days.index[step], "y": None}
-    columns |= {name: days[name].to_numpy()[step] for name in CALENDAR_COLUMNS}
+    columns: dict[str, Any] = {"unique_id": names[series], "ds": of.days.index[step], "y": None}
+    columns |= {name: of.days[name].to_numpy()[step] for name in CALENDAR_COLUMNS}
     for name in ("y", *layout.past):
         values = np.full(len(series), np.nan)
         values[target] = rows[name].to_numpy(dtype=np.float64)[kept]
@@ -129,56 +113,15 @@ def canonical(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def calendar_frame(ds: pd.DatetimeIndex, layout: Layout) -> pd.DataFrame:
-    """``CALENDAR_COLUMNS`` on each date, ``(T, 9)``, indexed by it, from the calendar alone.
-
-    ``holiday`` is 1.0 on a public holiday (or its observed substitute), else 0.0; ``days_to_holiday`` and
-    ``days_since_holiday`` are the days to the next and since the last one as text, ``0`` on the day itself, ``3+`` from
-    three on; ``year_end`` is 1.0 from 20 December to 3 January, when demand is off its weekly pattern; ``event`` is
-    the label of ``core.events``; ``regime`` that of ``core.regimes``.
-    """
-
-    def names(when: pd.DatetimeIndex) -> NDArray[np.object_]:
-        if layout.country is None:
-            return np.full(len(when), "", dtype=object)
-        return calendar.holiday_names(when, layout.country, layout.subdivision)
-
-    today = names(ds)
-    is_holiday = today != ""
-    # Beyond each end of the dates: a holiday just outside them is near all the same.
-    ahead = [is_holiday, *(names(ds + pd.Timedelta(days=n)) != "" for n in range(1, FAR))]
-    behind = [is_holiday, *(names(ds - pd.Timedelta(days=n)) != "" for n in range(1, FAR))]
-    labels = [*(str(n) for n in range(FAR)), f"{FAR}+"]
-    month_day = ds.month.to_numpy() * 100 + ds.day.to_numpy()
-    return pd.DataFrame(
-        {
-            "day_of_week": calendar.day_of_week(ds).astype(object),
-            "day_type": calendar.day_types(ds, today.tolist(), layout.sunday_service).astype(object),
-            "holiday_name": today,
-            "holiday": is_holiday.astype(np.float64),
-            "days_to_holiday": np.select(ahead, labels[:FAR], labels[FAR]).astype(object),
-            "days_since_holiday": np.select(behind, labels[:FAR], labels[FAR]).astype(object),
-            EVENT: events.labels(ds, layout.events, layout.country, layout.subdivision),
-            REGIME: regimes.labels(ds, layout.regimes),
-            "year_end": ((month_day >= 1220) | (month_day <= 103)).astype(np.float64),
-        },
-        index=ds,
-    )
-
-
 def _long(raw: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """Rows ``unique_id, ds, y`` with the day type and the covariates, one per raw row and series."""
-    raw = raw.assign(**{layout.time: timestamps(raw[layout.time], layout)})
-    taken = {"ds": layout.time} | ({"day_type": layout.day_type} if layout.day_type else {})
+    """Rows ``unique_id, ds, y`` with the covariates, one per raw row and series."""
+    ds = timestamps(raw[layout.time], layout)
     if layout.series is not None:
-        parts = [
-            pd.DataFrame({"unique_id": name, "y": raw[column]} | {new: raw[old] for new, old in taken.items()})
-            for name, column in layout.series.items()
-        ]
+        parts = [pd.DataFrame({"unique_id": name, "ds": ds, "y": raw[c]}) for name, c in layout.series.items()]
         return pd.concat(parts, ignore_index=True)
-    taken |= {"unique_id": str(layout.id), "y": str(layout.value)}
+    taken = {"unique_id": str(layout.id), "y": str(layout.value)}
     taken |= {name: name for name in (*layout.past, *layout.static)}
-    return pd.DataFrame({new: raw[old] for new, old in taken.items()}).reset_index(drop=True)
+    return pd.DataFrame({"ds": ds, **{new: raw[old] for new, old in taken.items()}}).reset_index(drop=True)
 
 
 def _check(rows: pd.DataFrame) -> None:
@@ -220,20 +163,16 @@ def _names(ids: pd.Series) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
     return text[order], rank[codes]
 
 
-def _starts(codes: NDArray[np.intp], at: NDArray[np.intp], observed: NDArray[np.bool_], n: int) -> NDArray[np.intp]:
+def _starts(
+    codes: NDArray[np.intp], at: NDArray[np.intp], observed: NDArray[np.bool_], shape: tuple[int, int]
+) -> NDArray[np.intp]:
     """Grid position of each series' first observation, ``(N,)``; of its first row if it has no observation."""
+    n, length = shape
     never = np.iinfo(np.intp).max
     start, first = np.full(n, never), np.full(n, never)
     np.minimum.at(start, codes[observed], at[observed])
     np.minimum.at(first, codes[at >= 0], at[at >= 0])
-    return np.where(start < never, start, np.minimum(first, at.max()))
-
-
-def _history(types: pd.Series, at: NDArray[np.intp], computed: pd.Series) -> NDArray[np.object_]:
-    """The day types of the data, and where it has none, those of the calendar, ``(T,)``."""
-    out = computed.to_numpy(dtype=object, copy=True)
-    out[at[at >= 0]] = types.to_numpy(dtype=object)[at >= 0]
-    return out
+    return np.where(start < never, start, np.minimum(first, length - 1))
 
 
 def _static(values: pd.Series, codes: NDArray[np.intp], text: bool) -> NDArray[Any]:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from daycast.core import held, profile
 from daycast.core.anchors import Anchors
-from daycast.core.canonical import EVENT
 from daycast.core.channels import Layout
 from daycast.core.frame import Float, Future, Panel
+from daycast.core.layout import EVENT
 from daycast.core.profile import Codes, Levels
 from daycast.core.windows import Arrays, Single
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daycast.core import held, profile
-from daycast.core.canonical import EVENT
 from daycast.core.frame import Float, Future, Panel
+from daycast.core.layout import EVENT
 from daycast.core.profile import Codes, Levels
 from daycast.errors import ModelError
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daycast.core import held
-from daycast.core.canonical import EVENT
 from daycast.core.frame import Float, Future, Panel
+from daycast.core.layout import EVENT
 from daycast.core.signals import Recipe, Signals
 
 Rows = NDArray[np.integer]

@@ -8,13 +8,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daycast.adapters.sources.reading import rows
+from daycast.adapters.sources.parting import parts
 from daycast.config.compose import dataset_only
-from daycast.core.canonical import canonical
+from daycast.core.canonical import canonical, needed, outline
 from daycast.errors import DataError
 from daycast.settings import Settings
 
 if TYPE_CHECKING:
+    from daycast.core.layout import Layout
+    from daycast.core.raw import Raw
     from daycast.steps.reference import DataRef
 
 AGAIN = "run `daycast validate dataset={}`, then prepare again"
@@ -48,18 +50,30 @@ def run(settings: Settings, dataset: str) -> None:
     section = dataset_only(root, dataset)
     file = root / "data" / "raw" / dataset / f"received.{section.read.format}"
     _require_validated(root / "data" / "validated" / f"{dataset}.json", file, dataset)
-    frame = canonical(rows(file, section.read), section.layout())
-
-    import pyarrow
-    from pyarrow import parquet
-
     target = root / "data" / "prepared" / f"{dataset}.parquet"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
-    # Without the metadata of pandas, which tells its version, equal frames give equal bytes.
-    table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    parquet.write_table(table, part, compression="zstd")
+    with parts(file, section.read, settings.state / "parts" / f"prepare-{dataset}") as raw:
+        _write(raw, section.layout(), part)
     os.replace(part, target)
+
+
+def _write(raw: Raw, layout: Layout, to: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    of = outline(raw.frames(needed(layout)), layout)
+    writer = None
+    try:
+        for frame in raw.frames():
+            # Without the metadata of pandas, which tells its version, equal frames give equal bytes.
+            made = pyarrow.Table.from_pandas(canonical(frame, layout, of), preserve_index=False)
+            made = made.replace_schema_metadata(None)
+            writer = writer or parquet.ParquetWriter(to, made.schema, compression="zstd")
+            writer.write_table(made)
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def _require_validated(report: Path, file: Path, dataset: str) -> None:

@@ -93,11 +93,12 @@ def run(settings: Settings, dataset: str) -> None:
         SourceError: the raw file can't be read.
     """
     from daycast.adapters import expectations
-    from daycast.adapters.sources.reading import rows
+    from daycast.adapters.sources.parting import parts
 
     section = dataset_only(settings.root, dataset)
     file = settings.root / "data" / "raw" / dataset / f"received.{section.read.format}"
-    found = expectations.check(section, rows(file, section.read), docs_folder(settings, dataset))
+    with parts(file, section.read, settings.state / "parts" / f"validate-{dataset}") as raw:
+        found = expectations.check(section, raw, docs_folder(settings, dataset))
     report = {"dataset": dataset, "file": file.name, "md5": _md5(file), **found}
     target, rejected = report_file(settings, dataset), rejected_file(settings, dataset)
     if report["success"]:

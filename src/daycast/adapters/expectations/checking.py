@@ -12,40 +12,51 @@ from typing import Any
 
 import pandas as pd
 
-from daycast.adapters.expectations.report import POSITION, SHOWN, entry
+from daycast.adapters.expectations.report import POSITION, SHOWN, Found
 from daycast.adapters.expectations.suite import Rule, columns_rule, freshness_rule, rules
 from daycast.config.dataset import Dataset
 from daycast.core import batch
+from daycast.core.figures import Figures
+from daycast.core.raw import Raw
 from daycast.errors import ToolError
 
 
-def check(dataset: Dataset, raw: pd.DataFrame, docs: Path | None = None) -> dict[str, Any]:
+def check(dataset: Dataset, raw: Raw, docs: Path | None = None) -> dict[str, Any]:
     """The report on a batch: its figures, every check with the first rows that break it, and ``success``.
 
     If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends
-    on nothing but ``dataset`` and ``raw``.
+    on nothing but ``dataset`` and ``raw``; not on the parts that ``raw`` comes in.
 
     Args:
-        raw: the rows as ``adapters.sources.rows`` reads them.
         docs: folder for the Data Docs, made anew; ``index.html`` is their first page. None are made without it.
 
     Raises:
         ToolError: Great Expectations could not evaluate an expectation.
     """
     contract, layout = dataset.contract, dataset.layout()
-    frame, figures = raw, {"rows": len(raw)}
     complete = set(contract.columns) <= set(raw.columns)
-    if complete:
-        types = {name: column.type for name, column in contract.columns.items()}
-        measured = batch.measure(raw, types, tuple(i.sum for i in contract.identities), layout)
-        frame, figures = measured.frame, batch.summary(measured, layout, contract.flag_below)
-    frame = frame.assign(**{POSITION: frame.index})
-    asked = [columns_rule(dataset, [c for c in frame.columns if c not in raw.columns])]
-    asked += rules(dataset) if complete else ()
+    types = {name: column.type for name, column in contract.columns.items()}
+    grid = batch.grid(raw, layout) if complete else None
+    figures, found, rows = Figures(layout, contract.flag_below), list[Found](), 0
+    with _context(docs) as context:
+        for number, part in enumerate(raw.frames(), start=1):
+            frame = part
+            if grid is not None:
+                measured = batch.measure(part, types, tuple(i.sum for i in contract.identities), layout, grid)
+                figures.add(measured)
+                frame = measured.frame
+            rows += len(part)
+            frame = frame.assign(**{POSITION: frame.index})
+            asked = [columns_rule(dataset, [c for c in frame.columns if c not in raw.columns])]
+            asked += rules(dataset) if complete else ()
+            found = found or [Found(rule) for rule in asked]
+            name = dataset.name if raw.parts == 1 else f"{dataset.name}, part {number} of {raw.parts}"
+            for one, result in zip(found, _run(context, name, frame, asked), strict=True):
+                one.add(result, frame)
     unit = "row" if dataset.read.format == "parquet" else "line"
-    results = _run(dataset.name, frame, asked, docs)
-    checks = [entry(rule, result, frame, unit) for rule, result in zip(asked, results, strict=True)]
-    return {"dataset": dataset.name, **figures, "checks": checks, "success": all(c["success"] for c in checks)}
+    checks = [one.entry(unit) for one in found]
+    told = figures.told() if complete else {"rows": rows}
+    return {"dataset": dataset.name, **told, "checks": checks, "success": all(c["success"] for c in checks)}
 
 
 def fresh(dataset: Dataset, newest: pd.Timestamp, oldest: pd.Timestamp) -> dict[str, Any]:
@@ -54,32 +65,31 @@ def fresh(dataset: Dataset, newest: pd.Timestamp, oldest: pd.Timestamp) -> dict[
     Raises:
         ToolError: Great Expectations could not evaluate the expectation.
     """
-    rule, frame = freshness_rule(dataset, oldest), pd.DataFrame({batch.TIME: [newest], POSITION: [0]})
-    (result,) = _run(dataset.name, frame, [rule], None)
-    return entry(rule, result, frame, "line")
+    found, frame = Found(freshness_rule(dataset, oldest)), pd.DataFrame({batch.TIME: [newest], POSITION: [0]})
+    with _context(None) as context:
+        (result,) = _run(context, dataset.name, frame, [found.rule])
+    found.add(result, frame)
+    return found.entry("line")
 
 
-def _run(name: str, frame: pd.DataFrame, asked: Sequence[Rule], docs: Path | None) -> list[Mapping[str, Any]]:
+def _run(context: Any, name: str, frame: pd.DataFrame, asked: Sequence[Rule]) -> list[Mapping[str, Any]]:
     """What Great Expectations found, in the order of the rules."""
-    with _context(docs) as context:
-        import great_expectations as gx
-        from great_expectations.checkpoint.actions import UpdateDataDocsAction
+    import great_expectations as gx
 
-        suite = gx.ExpectationSuite(name=name, expectations=[rule.expectation(i) for i, rule in enumerate(asked)])
-        asset = context.data_sources.add_pandas("received").add_dataframe_asset(name)
-        batch_definition = asset.add_batch_definition_whole_dataframe("batch")
-        definition = gx.ValidationDefinition(name=name, data=batch_definition, suite=context.suites.add(suite))
-        checkpoint = gx.Checkpoint(
-            name=name,
-            validation_definitions=[context.validation_definitions.add(definition)],
-            actions=[UpdateDataDocsAction(name="docs")] if docs else [],
-            result_format={
-                "result_format": "SUMMARY",
-                "partial_unexpected_count": SHOWN,
-                "unexpected_index_column_names": [POSITION],
-            },
-        )
-        ran = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
+    suite = gx.ExpectationSuite(name=name, expectations=[rule.expectation(i) for i, rule in enumerate(asked)])
+    asset = context.data_sources.add_or_update_pandas("received").add_dataframe_asset(name)
+    batch_definition = asset.add_batch_definition_whole_dataframe("batch")
+    definition = gx.ValidationDefinition(name=name, data=batch_definition, suite=context.suites.add(suite))
+    checkpoint = gx.Checkpoint(
+        name=name,
+        validation_definitions=[context.validation_definitions.add(definition)],
+        result_format={
+            "result_format": "SUMMARY",
+            "partial_unexpected_count": SHOWN,
+            "unexpected_index_column_names": [POSITION],
+        },
+    )
+    ran = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
     (validation,) = ran.run_results.values()
     results = {r.expectation_config.meta["rule"]: r.to_json_dict() for r in validation.results}
     for position, result in results.items():
@@ -102,6 +112,7 @@ def _context(docs: Path | None) -> Iterator[Any]:
             context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
             yield context
             if docs is not None:
+                context.build_data_docs()
                 _publish(Path(room) / "gx" / "uncommitted" / "data_docs" / "local_site", docs)
     finally:
         logger.setLevel(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -15,33 +16,72 @@ SHOWN = 20  # rows of a report's entry
 TOLD_CHECKS, TOLD_ROWS = 8, 3  # of a message
 
 
-def entry(rule: Rule, result: Mapping[str, Any], frame: pd.DataFrame, unit: str) -> dict[str, Any]:
-    """One check of the report.
+@dataclass
+class Found:
+    """What was found of one rule, in one part of a batch after the other.
 
-    Args:
-        result: what Great Expectations found.
-        frame: the rows it looked at, their index the position in the file.
-        unit: ``line`` of a text file (the header is line 1) or ``row`` of a table (the first is 1).
+    Attributes:
+        rule: what was asked.
+        success: whether no part broke it.
+        count, looked_at: rows that break it, and all.
+        observed: a figure of it; of several parts the sum, as the only one there is the number of rows.
+        rows: the first that break it, by their position in the file: its columns that are to be shown.
+        there: columns of the batch.
     """
-    found = result["result"]
-    count = int(found.get("unexpected_count", 0))
-    where = sorted(int(row[POSITION]) for row in found.get("partial_unexpected_index_list") or [])
-    where = where[:SHOWN]
-    return {
-        "name": rule.name,
-        "column": rule.column,
-        "success": bool(result["success"]),
-        "expected": rule.expected,
-        "found": _found(rule, found, count, frame),
-        "unexpected_count": count,
-        "rows": [
-            {
-                unit: position + (2 if unit == "line" else 1),
-                "values": {c: _plain(frame.at[position, c]) for c in rule.show},
-            }
-            for position in where
-        ],
-    }
+
+    rule: Rule
+    success: bool = True
+    count: int = 0
+    looked_at: int = 0
+    observed: Any = None
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    there: tuple[str, ...] = ()
+
+    def add(self, result: Mapping[str, Any], frame: pd.DataFrame) -> None:
+        """One more part.
+
+        Args:
+            result: what Great Expectations found in it.
+            frame: the rows it looked at, their index the position in the file.
+        """
+        found = result["result"]
+        self.success &= bool(result["success"])
+        self.count += int(found.get("unexpected_count", 0))
+        self.looked_at += len(frame)
+        self.there = tuple(frame.columns)
+        value = found.get("observed_value")
+        self.observed = self.observed + value if isinstance(self.observed, int) else value
+        where = sorted(int(row[POSITION]) for row in found.get("partial_unexpected_index_list") or [])
+        for position in where[:SHOWN]:
+            self.rows[position] = {c: _plain(frame.at[position, c]) for c in self.rule.show}
+        self.rows = {position: self.rows[position] for position in sorted(self.rows)[:SHOWN]}
+
+    def entry(self, unit: str) -> dict[str, Any]:
+        """One check of the report.
+
+        Args:
+            unit: ``line`` of a text file (the header is line 1) or ``row`` of a table (the first is 1).
+        """
+        first = 2 if unit == "line" else 1
+        return {
+            "name": self.rule.name,
+            "column": self.rule.column,
+            "success": self.success,
+            "expected": self.rule.expected,
+            "found": self._told(),
+            "unexpected_count": self.count,
+            "rows": [{unit: position + first, "values": values} for position, values in self.rows.items()],
+        }
+
+    def _told(self) -> str:
+        if self.rule.name == "columns":
+            asked = self.rule.options["column_set"]
+            missing, other = [c for c in asked if c not in self.there], [c for c in self.there if c not in asked]
+            parts = [f"no {', '.join(missing)}"] * bool(missing) + [f"undeclared {', '.join(other)}"] * bool(other)
+            return "; ".join(parts) or "all of them"
+        if self.observed is not None:
+            return str(self.observed)
+        return f"{self.count} of {self.looked_at} rows break it" if self.count else "all rows"
 
 
 def text(report: Mapping[str, Any]) -> tuple[str, str]:
@@ -66,17 +106,6 @@ def _lines(check: Mapping[str, Any]) -> list[str]:
 
 def _place(row: Mapping[str, Any]) -> str:
     return f"line {row['line']}" if "line" in row else f"row {row['row']}"
-
-
-def _found(rule: Rule, found: Mapping[str, Any], count: int, frame: pd.DataFrame) -> str:
-    if rule.name == "columns":
-        asked, there = rule.options["column_set"], list(frame.columns)
-        missing, other = [c for c in asked if c not in there], [c for c in there if c not in asked]
-        parts = [f"no {', '.join(missing)}"] * bool(missing) + [f"undeclared {', '.join(other)}"] * bool(other)
-        return "; ".join(parts) or "all of them"
-    if "observed_value" in found:
-        return str(found["observed_value"])
-    return f"{count} of {len(frame)} rows break it" if count else "all rows"
 
 
 def _plain(value: Any) -> Any:
