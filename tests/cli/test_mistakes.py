@@ -23,6 +23,7 @@ COMMANDS = [
         ["data", "restore"],
         ["audit", "leakage"],
     ),
+    *(["up"], ["down"], ["status"], ["deploy"], ["monitor"], ["backfill"], ["store", "status"], ["store", "upgrade"]),
 ]
 HEAVY = ("torch", "pandas", "numpy", "mlflow", "prefect", "optuna", "great_expectations", "dvc", "hydra", "sqlalchemy")
 
@@ -116,11 +117,12 @@ def test_a_dry_run_changes_nothing(project: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["run"], ["tune"], ["backtest"], ["alerts"]], ids=" ".join)
-def test_a_gpu_that_is_not_there_is_told_before_any_work(words: list[str], project: Path) -> None:
+def test_a_gpu_that_is_not_there_is_told_before_any_work(words: list[str], tmp_path: Path) -> None:
     import torch
 
     if torch.accelerator.is_available():
         pytest.skip("there is a GPU here")
+    project = lay_out(tmp_path / "fresh").root
     done = daycast(*words, "trainer=gpu", at=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected: a GPU that torch can use, for trainer.accelerator: gpu" in done.stderr

@@ -91,7 +91,7 @@ class House:
         """Of a supervised process."""
         return next(w.pid for w in supervision.watched(servers.folder(self.settings)) if w.name == name)
 
-    def until(self, what: str, found: Callable[[], T], seconds: float = 240.0) -> T:
+    def until(self, what: str, found: Callable[[], T], seconds: float = 600.0) -> T:
         """The first result that is true."""
         deadline = time.monotonic() + seconds
         while not (result := found()):

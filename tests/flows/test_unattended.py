@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,9 +14,11 @@ from typing import Any
 
 import pytest
 from flows.deploying import deploy
+from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.states import Scheduled
 from tests.adapters import postgres
 from tests.flows.house import House
 from tests.project import lay_out
@@ -22,7 +26,7 @@ from tests.project import lay_out
 from daycast.adapters import store
 from daycast.config import dataset_only
 
-pytestmark = pytest.mark.xdist_group("up")
+pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(1200)]
 
 LOST = timedelta(seconds=45)  # of silence; a run tells that it lives every 30 s
 EVERY = timedelta(seconds=45)  # longer than a run, its start included, takes on a busy machine
@@ -132,6 +136,53 @@ def test_a_schedule_fires_the_forecast_again_and_again_and_every_row_lands_once(
     rows = house.rows()
     assert len(rows) == ROWS
     assert not rows.duplicated(["unique_id", "ds", "cutoff", "model_version"]).any()
+
+
+def test_a_worker_that_is_killed_in_the_middle_leaves_a_crashed_run_and_the_next_one_finishes_the_work(
+    house: House, sink: Sink
+) -> None:
+    forget_forecasts(house)
+    told = len(sink.told)
+    often(house)
+    try:
+        (first, *_) = house.until("a run in the middle", lambda: runs(house, "Running"))
+        before = house.pid("worker-cpu")
+        os.kill(before, signal.SIGKILL)
+        for engine in house.engines():  # as if the machine had gone: with its worker, all that it ran
+            os.kill(engine.pid, signal.SIGKILL)
+        house.until("a new worker", lambda: house.pid("worker-cpu") not in (0, before))
+        assert house.rows().empty
+        house.until("the lost run to be found out", lambda: first.id in {r.id for r in runs(house, "Crashed")})
+        house.until("the next run", lambda: [r for r in runs(house, "Completed") if r.start_time > first.start_time])
+    finally:
+        off_schedule(house)
+    assert len(house.rows()) == ROWS
+    new = house.until("people to be told", lambda: sink.told[told:])
+    crashed = next(n for n in new if "crashed" in n["title"])
+    assert crashed["title"] == "daycast: forecasting tiny crashed"
+    assert "no heartbeat" in crashed["message"]
+    assert f"/runs/flow-run/{first.id}" in crashed["message"]
+    assert "run: daycast forecast dataset=tiny --fetch" in crashed["message"]
+
+
+@ON_ONE
+def test_of_the_runs_that_were_missed_the_newest_does_the_work_and_the_others_are_superseded(house: House) -> None:
+    off_schedule(house)
+    now = datetime.now(UTC)
+    with house.prefect() as prefect:
+        at = prefect.read_deployment_by_name("forecasting/tiny").id
+        prefect.update_work_pool("cpu", WorkPoolUpdate(is_paused=True))
+        made = [
+            prefect.create_flow_run_from_deployment(at, state=Scheduled(scheduled_time=now - timedelta(days=days))).id
+            for days in (4, 3, 2, 1)
+        ]
+        prefect.update_work_pool("cpu", WorkPoolUpdate(is_paused=False))
+    ended = lambda: [r for r in runs(house, "Completed", "Superseded") if r.id in made]  # noqa: E731
+    house.until("all four to end", lambda: len(ended()) == 4)
+    states = {r.id: r.state_name for r in ended()}
+    assert [states[one] for one in made] == ["Superseded"] * 3 + ["Completed"]
+    started = [r for r in ended() if r.state_type == StateType.CANCELLED and r.start_time is not None]
+    assert len(started) == 1  # one of them cost a process; it ended the others with itself
 
 
 @ON_ONE

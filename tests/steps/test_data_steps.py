@@ -284,7 +284,7 @@ def test_the_stages_command_tells_its_errors_and_exits_with_their_code(
 
 
 def test_the_stages_command_works_by_hand(here: Settings) -> None:
-    env = os.environ | {"PYTHONPATH": str(here.root / "src")}
+    env = os.environ | {"PYTHONPATH": str(here.root / "src"), "DAYCAST_ROOT": str(here.root)}
     made = here.root / "data/prepared/sample.parquet"
     before = made.read_bytes()
     made.unlink()
