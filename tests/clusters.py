@@ -59,4 +59,8 @@ def running(states: list[Path], **env: str) -> Iterator[str]:
         for process in reversed(started):
             process.terminate()
         for process in started:
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a worker that looks for its scheduler does not always hear
+                process.kill()
+                process.wait()

@@ -6,32 +6,25 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from daycast.adapters import sharing
 from daycast.errors import ToolError
+from tests.adapters.bucket import server
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A bucket on a server of this machine."""
-    server = pytest.importorskip("moto.server", reason="no S3-compatible server installed")
-    s3fs = pytest.importorskip("s3fs")
-    running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # of a server of another test
+    with server("results") as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        yield "s3://results/of-steps"
     s3fs.S3FileSystem.clear_instance_cache()
-    bucket = f"bucket-{port}"  # its buckets outlive the server, in this process
-    s3fs.S3FileSystem().makedirs(bucket, exist_ok=True)
-    yield f"s3://{bucket}/{uuid4().hex}"
-    s3fs.S3FileSystem.clear_instance_cache()
-    running.stop()
 
 
 @pytest.fixture(params=["folder", "s3"])
