@@ -26,6 +26,7 @@ QUIET = {
 DATA_REMOTE = "DAYCAST_DVC_REMOTE"  # address of DVC's default remote, such as s3://bucket/x; else .dvc/config has it
 SERVERS = "servers.json"  # in the state folder: the servers that `daycast up` keeps running
 OUTCOME = "DAYCAST_OUTCOME"  # names the file in which the process of a DVC stage leaves word of how it ended
+PROGRESS = "daycast progress:"  # begins the lines in which it tells how far it is: parts done, and all
 
 
 @dataclass(frozen=True)

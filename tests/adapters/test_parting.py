@@ -144,7 +144,7 @@ def test_what_is_prepared_does_not_depend_on_the_parts(tmp_path: Path) -> None:
     file = written(panel(sound=True), "csv", tmp_path / "many")
     for name, at_once in (("whole", 10**6), ("parts", AT_ONCE)):
         with parts(file, section.read, tmp_path / "room", at_once) as raw:
-            _write(raw, section.layout(), tmp_path / name)
+            _write(raw, section, tmp_path / name)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "parts"), pd.read_parquet(tmp_path / "whole"))
 
 

@@ -109,8 +109,13 @@ class Topology:
 
     @contextmanager
     def up(self, *services: str) -> Iterator[None]:
-        """Have these services running and healthy inside the block, and gone after it."""
+        """Have these services running and healthy inside the block, and gone after it.
+
+        On free ports, other ones each time: while nothing listens there, another test may take them.
+        """
         with ExitStack() as stack:
+            for service in services:
+                self.ports[service] = free_port()
             for service in services:
                 stack.enter_context(self._running(service))
             for service in services:
@@ -121,9 +126,7 @@ class Topology:
     def working(self, environment: dict[str, str]) -> Iterator[None]:
         """Have a worker of the pool cpu inside the block, on the machine that the environment is of."""
         service = f"worker-{Path(environment['DAYCAST_ROOT']).parent.name}"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.ports[service] = free.getsockname()[1]
+        self.ports[service] = free_port()
         more = {"PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1", "PREFECT_WORKER_WEBSERVER_PORT": str(self.ports[service])}
         with self._process(service, compose()["services"]["worker-cpu"]["command"], environment | more):
             self._wait(service)
@@ -149,7 +152,11 @@ class Topology:
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)  # with its workers, a group of their own
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def _wait(self, service: str) -> None:
         for _ in range(1200):
@@ -160,6 +167,13 @@ class Topology:
         raise AssertionError(f"{service} did not answer: {(self.folder / f'{service}.log').read_text()[-3000:]}")
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 @contextmanager
 def laid_out() -> Iterator[Topology]:
     """PostgreSQL with the databases, and everything that the others need to be brought up."""
@@ -168,12 +182,10 @@ def laid_out() -> Iterator[Topology]:
         subprocess.run([INFRA / "make-secrets", folder / "secrets"], check=True, capture_output=True)
         (folder / "objects").mkdir()
         database = urlsplit(stack.enter_context(postgres.server()))
-        ports = {"postgres": database.port or 0}
-        for service in HEALTH:
-            free = stack.enter_context(socket.socket())
-            free.bind(("127.0.0.1", 0))
-            ports[service] = free.getsockname()[1]
-            free.close()
+        ports = {
+            service: free_port() for service in HEALTH
+        }  # of those that are not up yet: their addresses are asked for
+        ports["postgres"] = database.port or 0
         topology = Topology(folder, ports, (database.username or "", database.password or ""))
         topology.databases()
         yield topology

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from daycast import settings
 from daycast.errors import ConfigError, DaycastError
-from daycast.settings import OUTCOME
+from daycast.settings import OUTCOME, PROGRESS
+from daycast.steps import progress
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,15 +45,21 @@ def _run(arguments: Sequence[str]) -> None:
     stage, dataset = arguments
     here = settings.load()
     settings.apply(here)
-    # Only the stage's own code may be imported: dvc.yaml lists it as what the stage depends on.
-    if stage == "validate":
-        from daycast.steps import validate
+    with progress.listening(_tell):
+        # Only the stage's own code may be imported: dvc.yaml lists it as what the stage depends on.
+        if stage == "validate":
+            from daycast.steps import validate
 
-        validate.run(here, dataset)
-    else:
-        from daycast.steps import prepare
+            validate.run(here, dataset)
+        else:
+            from daycast.steps import prepare
 
-        prepare.run(here, dataset)
+            prepare.run(here, dataset)
+
+
+def _tell(event: progress.Event) -> None:
+    sys.stdout.write(f"{PROGRESS} {event.done} {event.total}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from daycast.config.compose import dataset_only
 from daycast.core.canonical import canonical, needed, outline
 from daycast.errors import DataError
 from daycast.settings import Settings
+from daycast.steps.progress import emit
 
 if TYPE_CHECKING:
-    from daycast.core.layout import Layout
+    from daycast.config.dataset import Dataset
     from daycast.core.raw import Raw
     from daycast.steps.reference import DataRef
 
@@ -34,7 +35,12 @@ def prepare(settings: Settings, dataset: str) -> DataRef:
 
     versioning.settle(settings.root, dataset)
     _require_report(settings.root / "data" / "validated" / f"{dataset}.json", dataset)
-    versioning.reproduce(settings.root, f"prepare@{dataset}", settings.state)
+    versioning.reproduce(
+        settings.root,
+        f"prepare@{dataset}",
+        settings.state,
+        on_progress=lambda done, total: emit("prepare", dataset, done, total, "parts"),
+    )
     versioning.push(settings.root, dataset)
     return in_force(settings, dataset)
 
@@ -54,23 +60,25 @@ def run(settings: Settings, dataset: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     with parts(file, section.read, settings.state / "parts" / f"prepare-{dataset}") as raw:
-        _write(raw, section.layout(), part)
+        _write(raw, section, part)
     os.replace(part, target)
 
 
-def _write(raw: Raw, layout: Layout, to: Path) -> None:
+def _write(raw: Raw, section: Dataset, to: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
+    layout = section.layout()
     of = outline(raw.frames(needed(layout)), layout)
     writer = None
     try:
-        for frame in raw.frames():
+        for number, frame in enumerate(raw.frames(), start=1):
             # Without the metadata of pandas, which tells its version, equal frames give equal bytes.
             made = pyarrow.Table.from_pandas(canonical(frame, layout, of), preserve_index=False)
             made = made.replace_schema_metadata(None)
             writer = writer or parquet.ParquetWriter(to, made.schema, compression="zstd")
             writer.write_table(made)
+            emit("prepare", section.name, number, raw.parts)
     finally:
         if writer is not None:
             writer.close()

@@ -16,6 +16,7 @@ from daycast.config.compose import dataset_only
 from daycast.config.dataset import Dataset
 from daycast.errors import ContractError
 from daycast.settings import Settings
+from daycast.steps.progress import emit
 
 FIGURES = ("rows", "exact_duplicates", "series", "timestamps", "first", "last", "gaps")
 
@@ -74,7 +75,13 @@ def validate(settings: Settings, dataset: str, as_of: dt.date | None = None) -> 
     # Data Docs live in the state folder, so they may have gone while DVC knows the report.
     docs = docs_folder(settings, dataset) / "index.html"
     try:
-        ran = versioning.reproduce(settings.root, f"validate@{dataset}", settings.state, force=not docs.is_file())
+        ran = versioning.reproduce(
+            settings.root,
+            f"validate@{dataset}",
+            settings.state,
+            force=not docs.is_file(),
+            on_progress=lambda done, total: emit("validate", dataset, done, total, "parts"),
+        )
     except ContractError as error:
         raise _reject(settings, dataset, raw, error) from error
     file = report_file(settings, dataset)
@@ -98,7 +105,8 @@ def run(settings: Settings, dataset: str) -> None:
     section = dataset_only(settings.root, dataset)
     file = settings.root / "data" / "raw" / dataset / f"received.{section.read.format}"
     with parts(file, section.read, settings.state / "parts" / f"validate-{dataset}") as raw:
-        found = expectations.check(section, raw, docs_folder(settings, dataset))
+        told = lambda done: emit("validate", dataset, done, raw.parts)  # noqa: E731
+        found = expectations.check(section, raw, docs_folder(settings, dataset), told)
     report = {"dataset": dataset, "file": file.name, "md5": _md5(file), **found}
     target, rejected = report_file(settings, dataset), rejected_file(settings, dataset)
     if report["success"]:

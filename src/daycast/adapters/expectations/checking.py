@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from daycast.core.raw import Raw
 from daycast.errors import ToolError
 
 
-def check(dataset: Dataset, raw: Raw, docs: Path | None = None) -> dict[str, Any]:
+def check(
+    dataset: Dataset, raw: Raw, docs: Path | None = None, on_part: Callable[[int], object] | None = None
+) -> dict[str, Any]:
     """The report on a batch: its figures, every check with the first rows that break it, and ``success``.
 
     If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends
@@ -29,6 +32,7 @@ def check(dataset: Dataset, raw: Raw, docs: Path | None = None) -> dict[str, Any
 
     Args:
         docs: folder for the Data Docs, made anew; ``index.html`` is their first page. None are made without it.
+        on_part: called with the number of parts that are done.
 
     Raises:
         ToolError: Great Expectations could not evaluate an expectation.
@@ -53,6 +57,10 @@ def check(dataset: Dataset, raw: Raw, docs: Path | None = None) -> dict[str, Any
             name = dataset.name if raw.parts == 1 else f"{dataset.name}, part {number} of {raw.parts}"
             for one, result in zip(found, _run(context, name, frame, asked), strict=True):
                 one.add(result, frame)
+            del part, frame
+            gc.collect()  # Great Expectations leaves frames in cycles
+            if on_part is not None:
+                on_part(number)
     unit = "row" if dataset.read.format == "parquet" else "line"
     checks = [one.entry(unit) for one in found]
     told = figures.told() if complete else {"rows": rows}

@@ -7,19 +7,21 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from daycast import errors
 from daycast.adapters.versioning.repository import BusyError, failed, patiently, site, using
 from daycast.errors import DaycastError, ToolError
-from daycast.settings import OUTCOME
+from daycast.settings import OUTCOME, PROGRESS
 
+OnProgress = Callable[[int, int], None]
 BUSY = ("Unable to acquire lock", "it is being blocked by", "RWLock-file")
 TOLD = 25  # last lines of a crashed stage that are shown
 
 
-def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
+def reproduce(root: Path, stage: str, state: Path, force: bool = False, on_progress: OnProgress | None = None) -> bool:
     """Bring one stage, such as ``validate@cta``, up to date; whether it ran, or all of it was cached.
 
     DVC alone decides. Its own process keeps the working directory, the environment and the console of this one
@@ -28,6 +30,7 @@ def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
     Args:
         state: ``Settings.state``, for the stage's process.
         force: run it even if nothing changed.
+        on_progress: called with the parts done and all of them, where the stage tells.
 
     Raises:
         DaycastError: what the stage itself raised, such as ``ContractError``.
@@ -40,20 +43,10 @@ def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
         command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
 
         def attempt() -> tuple[int, str]:
-            ran = subprocess.run(
-                command,
-                cwd=root,
-                env=_environment(root, state, outcome),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-            if ran.returncode and not outcome.exists() and any(sign in ran.stdout for sign in BUSY):
-                raise BusyError(ran.stdout.strip())
-            return ran.returncode, ran.stdout
+            code, said = _run(command, root, _environment(root, state, outcome), on_progress)
+            if code and not outcome.exists() and any(sign in said for sign in BUSY):
+                raise BusyError(said.strip())
+            return code, said
 
         code, said = patiently(root, f"run the stage {stage}", attempt)
         told = json.loads(outcome.read_text()) if outcome.exists() else {}
@@ -62,6 +55,32 @@ def reproduce(root: Path, stage: str, state: Path, force: bool = False) -> bool:
     if code:
         raise failed(f"run the stage {stage}", "\n  ".join(["", *said.strip().splitlines()[-TOLD:]]))
     return bool(told)  # a stage whose outputs DVC had in its cache leaves no word
+
+
+def _run(command: list[str], root: Path, env: dict[str, str], on_progress: OnProgress | None) -> tuple[int, str]:
+    """Exit code and words of a command, but for its progress."""
+    said = []
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                if not line.startswith(PROGRESS):
+                    said.append(line)
+                elif on_progress is not None:
+                    done, total = map(int, line.removeprefix(PROGRESS).split())
+                    on_progress(done, total)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, "".join(said)
 
 
 def _changed(repo: Any, root: Path, stage: str) -> bool:
