@@ -218,15 +218,18 @@ def test_of_many_trials_the_best_are_shown(store: Tracking, model: str) -> None:
 
 
 def test_the_data_are_an_input_whose_digest_is_their_version(
-    store: Tracking, client: MlflowClient, run: str, model: str
+    store: Tracking, client: MlflowClient, run: str, model: str, tmp_path: Path
 ) -> None:
     frame = pd.DataFrame({"unique_id": ["rail"], "ds": [pd.Timestamp("2019-01-01")], "y": [1.0], "step": [1]})
+    file = tmp_path / "some where" / "demo.parquet"
+    file.parent.mkdir()
+    frame.to_parquet(file)
     for _ in range(2):
-        tracking.use_data(store, [run, model], "demo", "0f" * 16, (Path("/data/some where/demo.parquet"), frame))
+        tracking.use_data(store, [run, model], "demo", "0f" * 16, file)
     for run_id in (run, model):
         (data,) = client.get_run(run_id).inputs.dataset_inputs
         assert (data.dataset.name, data.dataset.digest) == ("demo", "0f" * 16)
-        assert json.loads(data.dataset.source) == {"uri": "/data/some where/demo.parquet"}
+        assert json.loads(data.dataset.source) == {"uri": str(file)}
         assert json.loads(data.dataset.profile) == {"num_rows": 1, "num_elements": 4}
         columns = json.loads(data.dataset.schema)["mlflow_colspec"]
         assert [c["type"] for c in columns] == ["string", "datetime", "double", "long"]

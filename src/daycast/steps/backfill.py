@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from daycast.adapters import registry, store
 from daycast.config import Dataset
+from daycast.core import parts
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
-from daycast.steps.data import frame
+from daycast.steps.data import arrays
 from daycast.steps.outcomes import Planned
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
@@ -29,7 +31,8 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
     """
     if first > last:
         raise ConfigError(f"a first day up to {last}", str(first), "give --from a day that is not after --to")
-    observed = pd.DatetimeIndex(frame(settings, data).dropna(subset="y")["ds"].unique()).sort_values()
+    panel = arrays(settings, dataset.spec(), data).panel
+    observed = panel.ds[np.any([np.isfinite(panel.y[some]).any(axis=0) for some in parts.rows(len(panel.ids))], axis=0)]
     cutoffs = observed[(observed.normalize() >= pd.Timestamp(first)) & (observed.normalize() <= pd.Timestamp(last))]
     cutoffs = cutoffs[~cutoffs.normalize().duplicated(keep="last")]
     if not len(cutoffs):

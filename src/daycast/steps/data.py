@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +30,30 @@ def in_force(settings: Settings, dataset: str) -> DataRef:
     return DataRef(dataset=made.dataset, version=made.version, pointers=dict(made.pointers))
 
 
-def frame(settings: Settings, data: DataRef) -> pd.DataFrame:
-    """The canonical frame of a version, from DVC's cache or its remote, whatever the workspace holds now."""
-    return _read(versioning.materialise(settings.root, data.version))
+def frame(
+    settings: Settings, data: DataRef, since: pd.Timestamp | None = None, ids: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The canonical frame of a version, from DVC's cache or its remote, whatever the workspace holds now.
+
+    Args:
+        since: rows from there on alone, as a large panel's frame is larger than memory.
+        ids: rows of these series alone.
+    """
+    asked = [("ds", ">=", since)] if since is not None else []
+    asked += [("unique_id", "in", list(ids))] if ids is not None else []
+    return pd.read_parquet(versioning.materialise(settings.root, data.version), filters=asked or None)
 
 
-def seen(settings: Settings, data: DataRef, spec: FrameSpec) -> pd.DataFrame:
-    """The canonical frame as far as it may be seen. Raises ``HistoryError`` if nothing had been observed by then."""
-    whole = frame(settings, data)
+def seen(
+    settings: Settings,
+    data: DataRef,
+    spec: FrameSpec,
+    since: pd.Timestamp | None = None,
+    ids: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The same as far as it may be seen. Raises ``HistoryError`` if nothing had been observed by then."""
+    whole = frame(settings, data, since, ids)
     return whole if data.as_of is None else until.until(whole, spec, pd.Timestamp(data.as_of))
-
-
-@lru_cache(maxsize=2)
-def _read(file: Path) -> pd.DataFrame:
-    # The file lies under the hash of its content, so a path never changes its meaning.
-    return pd.read_parquet(file)
 
 
 def table(settings: Settings, config: Config, data: DataRef) -> Table:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from daycast.adapters import report, store
 from daycast.config import Config
 from daycast.core import monitor as core
 from daycast.settings import Settings
-from daycast.steps.data import seen
+from daycast.steps.data import arrays, seen
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
 
@@ -18,13 +20,15 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         ToolError: the store can't be read.
     """
     dataset, rule = config.dataset, config.monitoring
-    actuals = seen(settings, data, dataset.spec())
+    spec = dataset.spec()
+    until = arrays(settings, spec, data).panel.cutoff
     with store.opened(settings.store_url) as engine:
         made = store.read_forecasts(engine, dataset.name)
+    season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
+    actuals = seen(settings, data, spec, min([until, *made["cutoff"]]) - season)
     rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
     found = core.windows(rows)
     verdict = core.judged(found, rule.windows, rule.at_least)
-    until = actuals.loc[actuals["y"].notna(), "ds"].max()
     folder = settings.state / "monitoring" / dataset.name / str(until.date())
     folder.mkdir(parents=True, exist_ok=True)
     found.to_csv(folder / "windows.csv", index=False)

@@ -21,7 +21,7 @@ from daycast.core.lineage import Lineage
 from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, fit, intervals, judge, keys, record_search, tune
-from daycast.steps.data import frame, table
+from daycast.steps.data import table
 from daycast.steps.forecaster import with_parameters
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, FittedRef, FoldsRef, RunRef, TunedRef
@@ -56,7 +56,7 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
     }
     name = f"{config.backtest.name}-{config.tuning.name}-{data.version[:6]}-{hashed[:4]}"
     run_id = tracking.open_run(where, data.dataset, keys.run(config, data), name, tags, params)
-    tracking.use_data(where, [run_id], data.dataset, data.version, source(settings, data))
+    tracking.use_data(where, [run_id], data.dataset, data.version, versioning.materialise(settings.root, data.version))
     return RunRef(run_id=run_id, data_version=data.version, git_commit=commit, config_hash=hashed)
 
 
@@ -141,7 +141,7 @@ def record_model(
     )
     if tuned.study is not None:
         tracking.trials(where, child, tune.trials(settings, tuned), f"validation_{config.backtest.metric}")
-    tracking.use_data(where, [child], data.dataset, data.version, source(settings, data))
+    tracking.use_data(where, [child], data.dataset, data.version, versioning.materialise(settings.root, data.version))
     tracking.close_run(where, child)
     return child
 
@@ -175,11 +175,6 @@ def record_run(
         ),
     )
     tracking.tag(where, run.run_id, COMPARED)
-
-
-def source(settings: Settings, data: DataRef) -> tuple[Path, object]:
-    """The file of a data version, and the frame it holds, as ``tracking.use_data`` takes them."""
-    return versioning.materialise(settings.root, data.version), frame(settings, data)
 
 
 def _pictures(

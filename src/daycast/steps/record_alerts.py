@@ -19,7 +19,7 @@ from daycast.core.probabilities import SCORES
 from daycast.models.alerts import MODELS
 from daycast.settings import Settings
 from daycast.steps import keys
-from daycast.steps.record import FEW, source, tracker
+from daycast.steps.record import FEW, tracker
 from daycast.steps.reference import DataRef
 
 UNUSED = ("runner", "model", "tuning", "promotion")  # sections that probabilities of low days don't hang on
@@ -70,7 +70,7 @@ def record_alerts(settings: Settings, config: Config, data: DataRef, found: Foun
         tables={"scores": found.scores, "scores_by_step": found.steps, "coming": found.coming},
     )
     tracking.record(where, run_id, results)
-    tracking.use_data(where, [run_id], data.dataset, data.version, source(settings, data))
+    tracking.use_data(where, [run_id], data.dataset, data.version, versioning.materialise(settings.root, data.version))
     tracking.close_run(where, run_id)
     return run_id
 

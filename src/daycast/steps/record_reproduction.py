@@ -13,7 +13,6 @@ from daycast.adapters import report, tracking, versioning
 from daycast.core import content
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps.data import frame
 from daycast.steps.record import tracker
 from daycast.steps.reproduce import Reproduction, Request
 
@@ -39,8 +38,7 @@ def record(settings: Settings, asked: Request, found: Reproduction) -> Recorded:
     name = f"reproduce{'-quick' if asked.quick else ''}-{version[:6]}-{key[:4]}"
     run_id = tracking.open_run(where, told.dataset, key, name, tags, params)
     if found.data is not None:
-        source = versioning.materialise(settings.root, version), frame(settings, found.data)
-        tracking.use_data(where, [run_id], told.dataset, version, source)
+        tracking.use_data(where, [run_id], told.dataset, version, versioning.materialise(settings.root, version))
     title = f"{told.dataset}: published, and ours as published ({asked.seeds} seeds)" + (
         ", QUICK: a check of the machinery" if asked.quick else ""
     )

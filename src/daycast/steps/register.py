@@ -10,6 +10,7 @@ import pandas as pd
 
 from daycast.adapters import registry, tracking
 from daycast.config import Config
+from daycast.core import parts
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
@@ -24,6 +25,7 @@ DATA_UNTIL = "daycast.data_until"  # tag of a version: the last observation that
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
 LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
+EXAMPLE_SERIES = 20
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 
 
@@ -73,8 +75,10 @@ def _version(
     headed = intervals.headed(config, tuned.model)
     told = serving.write(folder / "serving.json", spec, panel.ids, offsets, headed=headed)
     served = serving.read(model, told)
-    inputs = serving.inputs(seen(settings, data, spec), spec, panel.cutoff, horizon)
-    inputs = inputs[inputs["ds"] >= _example_start(panel, served.forecaster.min_history)].reset_index(drop=True)
+    # Some series are example enough, if the forecaster is one that needs not have all.
+    few = panel.only(panel.ids[:EXAMPLE_SERIES]) if served.forecaster.takes_new_series else panel
+    since = _example_start(few, served.forecaster.min_history)
+    inputs = serving.inputs(seen(settings, data, spec, since, few.ids), spec, panel.cutoff, horizon)
     candidate = registry.Candidate(
         code=CODE,
         files={"forecaster": model, "serving": told},
@@ -104,7 +108,7 @@ def _version(
 def _example_start(panel: Panel, min_history: int) -> pd.Timestamp:
     """As late as the model allows, but early enough that every series, also one closed long ago, has an observation."""
     needed = min_history + EXAMPLE_SEASONS * panel.spec.season_length
-    since_seen = int(np.isfinite(panel.y[:, ::-1]).argmax(axis=1).max())
+    since_seen = max(int(np.isfinite(panel.y[some, ::-1]).argmax(axis=1).max()) for some in parts.rows(len(panel.ids)))
     return panel.ds[max(0, len(panel.ds) - max(needed, since_seen + 1))]
 
 

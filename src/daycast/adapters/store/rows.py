@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -13,16 +15,17 @@ from daycast.adapters.store.tables import forecasts, promotions
 from daycast.core.lineage import Lineage
 
 KEYS = ["dataset", "unique_id", "cutoff", "ds", "model_version", "run_id", "data_version"]
+AT_ONCE = 10_000  # rows, of which a large panel has more than memory should hold as objects
 INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-def _insert_new(engine: Engine, target: Table, records: list[dict[str, Any]], keys: list[str]) -> int:
+def _insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]], keys: list[str]) -> int:
     insert, new = INSERTS[engine.dialect.name], 0
+    statement = insert(target).on_conflict_do_nothing(index_elements=keys).returning(target.c.id)
+    left = iter(records)
     with engine.begin() as connection:
-        for start in range(0, len(records), 500):  # below the limit of bound values of both databases
-            statement = insert(target).values(records[start : start + 500])
-            written = connection.execute(statement.on_conflict_do_nothing(index_elements=keys).returning(target.c.id))
-            new += len(written.all())
+        while some := list(islice(left, AT_ONCE)):
+            new += len(connection.execute(statement, some).all())
     return new
 
 
@@ -39,7 +42,7 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
     levels = [c for c in rows.columns if c.startswith("q0.")]
     now = datetime.now(UTC)
     name, version = model
-    records = [
+    records = (
         {
             "dataset": dataset,
             "unique_id": row["unique_id"],
@@ -57,8 +60,9 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
             "run_id": lineage.run_id,
             "made_at": now,
         }
-        for row in rows.to_dict("records")
-    ]
+        for start in range(0, len(rows), AT_ONCE)
+        for row in rows.iloc[start : start + AT_ONCE].to_dict("records")
+    )
     return _insert_new(engine, forecasts, records, KEYS)
 
 

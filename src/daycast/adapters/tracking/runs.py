@@ -131,27 +131,29 @@ def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str,
     return made
 
 
-def use_data(
-    tracking: Tracking, run_ids: Sequence[str], dataset: str, data_version: str, source: tuple[Path, pd.DataFrame]
-) -> None:
+def use_data(tracking: Tracking, run_ids: Sequence[str], dataset: str, data_version: str, file: Path) -> None:
     """Log the data as the MLflow dataset input of runs; its digest is the DVC version, so it leads back to the bytes.
 
     Args:
-        source: the file, and the frame it holds, of which only the column types and the size are read.
+        file: Parquet, of which only the column types and the size are read.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.types import ColSpec, Schema
+    from pyarrow.parquet import ParquetFile
+    from pyarrow.types import is_timestamp
 
-    path, frame = source
-    kinds = {"f": "double", "i": "long", "b": "boolean", "M": "datetime"}
-    columns = Schema([ColSpec(kinds.get(kind.kind, "string"), str(name)) for name, kind in frame.dtypes.items()])
+    with ParquetFile(file) as opened:
+        schema, rows = opened.schema_arrow, opened.metadata.num_rows
+    kinds = {"double": "double", "int64": "long", "bool": "boolean"}
+    names = [(f.name, "datetime" if is_timestamp(f.type) else kinds.get(str(f.type), "string")) for f in schema]
+    columns = Schema([ColSpec(kind, name) for name, kind in names])
     data = Dataset(
         name=dataset,
         digest=data_version[:36],  # MLflow takes no more
         source_type="local",
-        source=json.dumps({"uri": str(path)}),
+        source=json.dumps({"uri": str(file)}),
         schema=json.dumps({"mlflow_colspec": columns.to_dict()}),
-        profile=json.dumps({"num_rows": len(frame), "num_elements": int(frame.size)}),
+        profile=json.dumps({"num_rows": rows, "num_elements": rows * len(names)}),
     )
     with connected(tracking) as client:
         for run_id in run_ids:
