@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.project import environment, lay_out
+from tests.sessions import processes
 from typer.testing import CliRunner
 
 from daycast.cli import application, summary
@@ -42,16 +43,7 @@ def command(*words: str, at: Path) -> subprocess.Popen[str]:
 
 def alive(session: int) -> list[str]:
     """Command lines of a session's processes."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, own = stat.read_text().rpartition(")")[2].split()[:4]
-            words = stat.with_name("cmdline").read_text().replace("\0", " ")
-        except OSError:  # it has just ended
-            continue
-        if int(own) == session and state != "Z":
-            found.append(words)
-    return found
+    return [words for _, words in processes(session).values()]
 
 
 @dataclass

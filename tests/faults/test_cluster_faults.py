@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 from tests.project import lay_out
+from tests.sessions import processes
 
 from daycast.adapters import tracking
 from daycast.settings import Settings
@@ -54,20 +55,6 @@ def command(at: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "daycast", "run", *GIVEN, "--json"]
     pipe = subprocess.PIPE
     return subprocess.Popen(words, cwd=at, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-
-
-def processes(session: int) -> dict[int, tuple[int, str]]:
-    """Parent and command line of each of a session's processes."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent, _, own = stat.read_text().rpartition(")")[2].split()[:4]
-            words = stat.with_name("cmdline").read_text().replace("\0", " ")
-        except OSError:  # it has just ended
-            continue
-        if int(own) == session and state != "Z":
-            found[int(stat.parent.name)] = int(parent), words
-    return found
 
 
 def workers(pid: int) -> set[int]:

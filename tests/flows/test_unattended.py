@@ -143,12 +143,11 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_a_crashed_run_and_the_next
 ) -> None:
     forget_forecasts(house)
     told = len(sink.told)
-    off_schedule(house)
+    often(house)
     # Started by hand: of a run that its schedule made within five minutes of its start, Prefect passes events on a
     # quarter of an hour late, as it waits for the one of its being scheduled, which it never sends.
     with house.prefect() as prefect:
         made = prefect.create_flow_run_from_deployment(prefect.read_deployment_by_name("forecasting/tiny").id)
-    often(house)
     try:
         first = house.until("a run in the middle", lambda: [r for r in runs(house, "Running") if r.id == made.id])[0]
         before = house.pid("worker-cpu")

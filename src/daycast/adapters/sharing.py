@@ -5,15 +5,14 @@ A result is one archive, put in place when it is whole. Its name tells its conte
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from daycast.errors import ToolError
+from daycast.folders import kept
 
 
 def holds(url: str, step: str, key: str) -> bool:
@@ -46,22 +45,16 @@ def fetch(url: str, step: str, key: str, folder: Path) -> bool:
     """
     if folder.exists():
         return True
-    unfinished = folder.with_name(f".{folder.name}-{uuid4().hex}")
     with _store(url) as (files, root):
         source = _archive(root, step, key)
         if not files.exists(source):
             return False
-        unfinished.mkdir(parents=True)
-        try:
+
+        def extracted(into: Path) -> None:
             with files.open(source, "rb") as read, tarfile.open(fileobj=read, mode="r|") as archive:
-                archive.extractall(unfinished, filter="data")
-            if not folder.exists():
-                unfinished.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process put it there between the two lines above
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+                archive.extractall(into, filter="data")
+
+        kept(folder, extracted)
     return True
 
 

@@ -20,12 +20,12 @@ from daycast.core.forecast import Origin
 from daycast.core.frame import Table
 from daycast.core.split import Fold
 from daycast.errors import ConfigError, HistoryError
+from daycast.folders import kept
 from daycast.models import alerts as models
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import in_force, table
 from daycast.steps.forecaster import context
-from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 from daycast.steps.record_alerts import ALL, Found, record_alerts
 from daycast.steps.reference import DataRef

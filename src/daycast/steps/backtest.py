@@ -7,12 +7,12 @@ from pathlib import Path
 
 from daycast import models
 from daycast.config import Config
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import intervals, keys, pieces
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL
 from daycast.steps.forecaster import rows
-from daycast.steps.mapped import kept
 from daycast.steps.reference import BacktestRef, DataRef, FittedRef, FoldsRef, PartRef, TunedRef
 from daycast.steps.tune import calibration
 

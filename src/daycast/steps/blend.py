@@ -18,12 +18,12 @@ from daycast import models
 from daycast.adapters.search import TrialRecord
 from daycast.config import Blend, Config
 from daycast.core import blending
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import judge, keys, tune
 from daycast.steps.data import table
 from daycast.steps.fit import MODEL, REPORT
 from daycast.steps.forecaster import context
-from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
 
 WEIGHTS = "weights.json"  # member -> weight of each horizon step

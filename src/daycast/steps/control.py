@@ -18,8 +18,8 @@ from daycast.core import backtest, compare, content, frame, reproduce, split
 from daycast.core.frame import FrameSpec, Table
 from daycast.core.split import Fold
 from daycast.core.verdict import Decision, Gate
+from daycast.folders import kept
 from daycast.settings import Settings
-from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 from daycast.steps.published import CODE, REPORT, ROWS, TOLD, learn
 

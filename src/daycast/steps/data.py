@@ -14,9 +14,10 @@ from daycast.config import Config
 from daycast.core import streaming, until
 from daycast.core.frame import KEYS, FrameSpec, Table
 from daycast.errors import DataError
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import keys
-from daycast.steps.mapped import Files, array, kept
+from daycast.steps.mapped import Files, array
 from daycast.steps.reference import DataRef
 
 NAMES = "names.json"  # of a table's series and features, and its grid

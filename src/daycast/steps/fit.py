@@ -8,11 +8,11 @@ from pathlib import Path
 from daycast import models
 from daycast.config import Config
 from daycast.core import split
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import keys, pieces
 from daycast.steps.data import table
 from daycast.steps.forecaster import context, with_parameters
-from daycast.steps.mapped import kept
 from daycast.steps.pieces import MODEL, REPORT
 from daycast.steps.progress import emit
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, PartRef, TunedRef

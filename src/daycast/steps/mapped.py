@@ -1,33 +1,13 @@
-"""Results of steps on disk: folders that are whole or not there, and arrays that are mapped into memory, not read."""
+"""Arrays on disk that are mapped into memory, not read."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 import numpy as np
 from numpy.lib import format
 from numpy.typing import NDArray
-
-
-def kept(folder: Path, make: Callable[[Path], object]) -> None:
-    """Fill a folder whose name tells its content, whole or not at all; of two processes at once either may be first."""
-    if folder.exists():
-        return
-    unfinished = folder.with_name(f".{folder.name}-{uuid4().hex}")
-    unfinished.mkdir(parents=True)
-    try:
-        make(unfinished)
-        if not folder.exists():
-            unfinished.rename(folder)
-    except OSError:
-        if not folder.exists():  # else another process put it there between the two lines above
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def array(folder: Path, name: str) -> NDArray[Any]:

@@ -18,8 +18,8 @@ from daycast.config.sections import Trainer
 from daycast.core import backtest, content, forecast, reproduce, split
 from daycast.core.frame import Table
 from daycast.core.split import Fold
+from daycast.folders import kept
 from daycast.settings import Settings
-from daycast.steps.mapped import kept
 from daycast.steps.progress import emit
 
 ROWS, REPORT = "rows.parquet", "report.json"

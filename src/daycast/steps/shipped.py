@@ -13,9 +13,9 @@ from daycast import models
 from daycast.config import Config
 from daycast.config.reproduce import ControlRow, Publication
 from daycast.core import content
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import backtest, blend, fit, keys, split, tune
-from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FittedRef, FoldsRef, TunedRef
 
 TUNED = "tuned.json"  # what a search came to, which an interrupted reproduction goes on with

@@ -13,11 +13,12 @@ from daycast.config import Config, Recurrent
 from daycast.core import split
 from daycast.core.anchors import Anchors, Newest
 from daycast.core.arrays import Arrays
+from daycast.folders import kept
 from daycast.models.recipe import Recipe, Transforms
 from daycast.settings import Settings
 from daycast.steps import keys
 from daycast.steps.data import table
-from daycast.steps.mapped import Files, array, kept
+from daycast.steps.mapped import Files, array
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TransformRef
 
 MAPPED = ("inputs", "known", "static")

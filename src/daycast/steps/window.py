@@ -11,9 +11,9 @@ from daycast.config import Config, Model, Recurrent
 from daycast.core import windows as core
 from daycast.core.runs import Runs
 from daycast.core.windows import Windows
+from daycast.folders import kept
 from daycast.settings import Settings
 from daycast.steps import keys
-from daycast.steps.mapped import kept
 from daycast.steps.reference import DataRef, FoldRef, FoldsRef, TransformRef, WindowsRef
 from daycast.steps.transform import INDEX, arrays
 
