@@ -17,7 +17,7 @@ from daycast.steps.reference import DataRef
 from flows import tasks
 
 
-@task(task_run_name="forecast {data.dataset} as of {planned.as_of}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+@task(task_run_name="forecast {data.dataset} as of {planned.as_of}", timeout_seconds=tasks.LONG, **tasks.RETRIED)
 def forecast(data: DataRef, planned: Planned) -> ForecastRef:
     here, day = settings.load(), date.fromisoformat(planned.as_of)
     with tasks.shown("forecast", f"{data.dataset} as of {planned.as_of}"):

@@ -23,7 +23,7 @@ Futures: TypeAlias = list[PrefectFuture[T]]
     "tune",
     lambda given: keys.tune(given["config"], given["data"], given["windows"].model),
     task_run_name="weigh {windows.model}",
-    timeout_seconds=tasks.HOUR,
+    timeout_seconds=tasks.LONG,
 )
 def weigh(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef, members: list[TunedRef]) -> TunedRef:
     with tasks.shown("tune", windows.model):
@@ -34,7 +34,7 @@ def weigh(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef, m
     "fit",
     lambda given: keys.fit(given["config"], given["data"], given["tuned"].model),
     task_run_name="join {tuned.model}",
-    timeout_seconds=tasks.HOUR,
+    timeout_seconds=tasks.LONG,
 )
 def join(config: Config, data: DataRef, folds: FoldsRef, tuned: TunedRef, members: list[FittedRef]) -> FittedRef:
     with tasks.shown("fit", tuned.model):

@@ -140,11 +140,13 @@ def _pool(prefect: SyncPrefectClient, name: str, description: str) -> None:
 
 def _declared(settings: Settings, dataset: Dataset, url: str) -> None:
     file = settings.root / "prefect.yaml"
-    named = {"DAYCAST_ROOT": str(settings.root), "DAYCAST_DATASET": dataset.name, "DAYCAST_TIMEZONE": dataset.timezone}
+    named = {"DAYCAST_DATASET": dataset.name, "DAYCAST_TIMEZONE": dataset.timezone}
+    # Left for each worker to fill in: here it would name this machine's clone for all of them.
+    told = {name: value for name, value in os.environ.items() if name != "DAYCAST_ROOT"} | named
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     done = subprocess.run(
         command,
-        env={**os.environ, **named, "PREFECT_API_URL": url, "NO_COLOR": "1", "COLUMNS": "200"},
+        env={**told, "PREFECT_API_URL": url, "NO_COLOR": "1", "COLUMNS": "200"},
         cwd=settings.root,
         capture_output=True,
         text=True,

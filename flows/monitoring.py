@@ -24,7 +24,7 @@ def resource(dataset: str) -> str:
     return f"daycast.dataset.{dataset}"
 
 
-@task(task_run_name="monitor {data.dataset}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+@task(task_run_name="monitor {data.dataset}", timeout_seconds=tasks.LONG, **tasks.RETRIED)
 def monitor(data: DataRef) -> MonitoredRef:
     here = settings.load()
     with tasks.shown("monitor", data.dataset):
@@ -41,6 +41,8 @@ def tell_people(found: MonitoredRef) -> int:
 def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> MonitoredRef | State[Any]:
     """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
 
+    As of a past day, it is only looked at: what was bad then may be mended by now.
+
     Args:
         dataset: its name, as in ``conf/dataset``.
         as_of: last date whose data may be seen; ``None`` for all there is.
@@ -50,7 +52,7 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
         return superseded
     data = tasks.prepare(tasks.validate(tasks.ingest(dataset, fetch), as_of))
     found = monitor(data.until(as_of))
-    if found.alarm:
+    if found.alarm and as_of is None:
         emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": found.reason})
         tell_people(found)
     return found

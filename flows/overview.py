@@ -22,6 +22,13 @@ from flows.deploying import LOST, server
 LATE = timedelta(minutes=5)  # a run that is due for longer is waiting for a worker, or for another run to end
 
 
+class Running(BaseModel):
+    """A run at work."""
+
+    run: str
+    since: datetime | None
+
+
 class Next(BaseModel):
     """A run to come."""
 
@@ -49,9 +56,10 @@ class Stuck(BaseModel):
 
 
 class Overview(BaseModel):
-    """Of a Prefect server: pool -> status, the next run of each deployment, the last failures, and what is stuck."""
+    """Of a Prefect server: pool -> status, runs at work, the next of each deployment, failures, and what is stuck."""
 
     pools: dict[str, str]
+    running: list[Running]
     upcoming: list[Next]
     failed: list[Failed]
     stuck: list[Stuck]
@@ -66,6 +74,7 @@ def overview(url: str | None = None, failures: int = 3) -> Overview:
     with server(url) as prefect:
         return Overview(
             pools={pool.name: pool.status.value if pool.status else "-" for pool in prefect.read_work_pools()},
+            running=[Running(run=_name(prefect, r), since=r.start_time) for r in _runs(prefect, [StateType.RUNNING])],
             upcoming=_upcoming(prefect),
             failed=_failed(prefect, failures),
             stuck=_stuck(prefect, datetime.now(UTC)),
@@ -76,7 +85,8 @@ def _upcoming(prefect: SyncPrefectClient) -> list[Next]:
     found = []
     for one in prefect.read_deployments(limit=200):
         flow = prefect.read_flow(one.flow_id).name
-        due = _runs(prefect, [StateType.SCHEDULED], after=datetime.now(UTC), deployment=str(one.id))
+        # One that was due a moment ago waits for a worker to ask; one that is due for long is stuck.
+        due = _runs(prefect, [StateType.SCHEDULED], after=datetime.now(UTC) - LATE, deployment=str(one.id))
         found += [Next(deployment=f"{flow}/{one.name}", due=due[0].expected_start_time)] if due else []
     return sorted(found, key=lambda n: n.due)
 
@@ -87,11 +97,11 @@ def _failed(prefect: SyncPrefectClient, most: int) -> list[Failed]:
     )
     return [
         Failed(
-            run=run.name,
+            run=_name(prefect, run),
             state=str(run.state_name),
             ended=run.end_time,
-            cause=notifying.of(run, name := prefect.read_flow(run.flow_id).name).cause,
-            command=notifying.command(name, run.parameters),
+            cause=notifying.of(run, flow := prefect.read_flow(run.flow_id).name, notifying.said(prefect, run)).cause,
+            command=notifying.command(flow, run.parameters),
         )
         for run in found
     ]
@@ -106,7 +116,12 @@ def _stuck(prefect: SyncPrefectClient, now: datetime) -> list[Stuck]:
             else "for a worker"
         )
         out.append(
-            Stuck(run=run.name, state=str(run.state_name), since=run.expected_start_time, reason=f"waits {waits}")
+            Stuck(
+                run=_name(prefect, run),
+                state=str(run.state_name),
+                since=run.expected_start_time,
+                reason=f"waits {waits}",
+            )
         )
     for run in _runs(prefect, [StateType.RUNNING]):
         began = run.start_time or now
@@ -117,6 +132,13 @@ def _stuck(prefect: SyncPrefectClient, now: datetime) -> list[Stuck]:
                 Stuck(run=run.name, state=str(run.state_name), since=last or began, reason="no sign of life since then")
             )
     return out
+
+
+def _name(prefect: SyncPrefectClient, run: FlowRun) -> str:
+    """Its name; of one that has not begun, which has a random one, its flow and dataset."""
+    if run.run_count:
+        return str(run.name)
+    return f"{prefect.read_flow(run.flow_id).name} {run.parameters.get('dataset', '')}".strip()
 
 
 def _heartbeat(prefect: SyncPrefectClient, run: FlowRun, since: datetime) -> datetime | None:

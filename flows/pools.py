@@ -76,7 +76,7 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
     # What it made is in MLflow, not in a file of its machine.
     here = settings.load()
     made = record.outcome(here, compose(here.root, given), data)
-    return made.model_copy(update={"champion": promote.decided(here, made.run.run_id)[1]})
+    return made.model_copy(update={"champion": promote.promote(here, data.dataset, made.run.run_id)})
 
 
 def _names(overrides: list[str], key: str) -> bool:

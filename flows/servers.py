@@ -39,11 +39,15 @@ def running(settings: Settings) -> bool:
 def up(settings: Settings, dataset: Dataset, wanted: Wanted) -> bool:
     """Start what does not run yet, wait until it is healthy, and deploy the flows; whether anything had to be started.
 
+    What an ``up`` that was killed had started is ended, and all of it started anew.
+
     Raises:
-        ToolError: a port is taken, or something did not come up; then nothing is left running.
+        ToolError: a port is taken, or something did not come up; then nothing is left running. Or all of it runs, but
+            otherwise than asked for; then it stays as it is.
     """
     with _alone(settings):
-        if running(settings):
+        if running(settings) and daycast_settings.running(settings.state):
+            _attach(settings, wanted)
             _deploy(settings, dataset)
             return False
         left = supervision.stop(folder(settings))
@@ -62,6 +66,19 @@ def down(settings: Settings) -> int:
     with _alone(settings):
         found = len(supervision.leftovers(folder(settings)))
         supervision.stop(folder(settings))
+        return found
+
+
+def left_over(settings: Settings) -> int:
+    """How many processes a supervisor that died has left; none while one lives."""
+    return 0 if running(settings) else len(supervision.leftovers(folder(settings)))
+
+
+def clear(settings: Settings) -> int:
+    """End what a supervisor that died has left; how many processes."""
+    with _alone(settings):
+        if found := left_over(settings):
+            supervision.stop(folder(settings))
         return found
 
 
@@ -116,6 +133,26 @@ def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
             supervision.start(folder(settings), name)
             _until_healthy(settings, servers[name])
     part.replace(settings.state / SERVERS)  # from here on other commands use them
+
+
+def _attach(settings: Settings, wanted: Wanted) -> None:
+    """Wait until what runs is healthy, if it is what is wanted."""
+    told = {name: Server(**s) for s in _told(settings)["servers"] if (name := s["name"])}
+    asked = {"mlflow": wanted.mlflow_port, "prefect": wanted.prefect_port}
+    other = [f"{n} on port {port}" for n, port in asked.items() if port and not _is_at(told.get(n), port)]
+    if wanted.gpu and "worker-gpu" not in told:
+        other.append("a worker of the pool gpu")
+    if other:
+        found = ", ".join(f"{s.name} at {s.url}" for s in told.values())
+        raise ToolError(
+            " and ".join(other), f"running already, without: {found}", "`daycast down`, then the same again"
+        )
+    for one in told.values():
+        _until_healthy(settings, one)
+
+
+def _is_at(server: Server | None, port: int) -> bool:
+    return server is not None and server.url.endswith(f":{port}")
 
 
 def _until_healthy(settings: Settings, server: Server) -> None:

@@ -45,6 +45,7 @@ from daycast.steps.reference import (
 from flows.keeping import fetch, kept
 
 HOUR = 3600.0
+LONG = 6 * HOUR  # of what takes as long as there are series: a million are validated in two hours
 
 
 @contextmanager
@@ -94,14 +95,14 @@ def ingest(dataset: str, fetch: bool) -> str:
     return dataset
 
 
-@task(task_run_name="validate {dataset}", timeout_seconds=HOUR)
+@task(task_run_name="validate {dataset}", timeout_seconds=LONG)
 def validate(dataset: str, as_of: date | None = None) -> str:
     with shown("validate", dataset):
         validate_step.validate(settings.load(), dataset, as_of)
     return dataset
 
 
-@task(task_run_name="prepare {dataset}", timeout_seconds=HOUR)
+@task(task_run_name="prepare {dataset}", timeout_seconds=LONG)
 def prepare(dataset: str) -> DataRef:
     with shown("prepare", dataset):
         return prepare_step.prepare(settings.load(), dataset)
@@ -117,7 +118,7 @@ def split(config: Config, data: DataRef) -> FoldsRef:
     "transform",
     lambda given: keys.transform(given["config"], given["data"], given["name"]),
     task_run_name="transform {name}",
-    timeout_seconds=HOUR,
+    timeout_seconds=LONG,
 )
 def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> TransformRef:
     return transform_step.transform(settings.load(), config, data, folds, name)
@@ -127,13 +128,13 @@ def transform(config: Config, data: DataRef, folds: FoldsRef, name: str) -> Tran
     "window",
     lambda given: keys.window(given["config"], given["data"], given["arrays"].model),
     task_run_name="window {arrays.model}",
-    timeout_seconds=HOUR,
+    timeout_seconds=LONG,
 )
 def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef) -> WindowsRef:
     return window_step.window(settings.load(), config, data, folds, arrays)
 
 
-@task(task_run_name="compare {data.dataset}", timeout_seconds=HOUR)
+@task(task_run_name="compare {data.dataset}", timeout_seconds=LONG)
 def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
     fetch(tested)
     with shown("compare", data.dataset):
@@ -159,7 +160,7 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
     "record",
     lambda given: keys.record(given["run"], given["tested"].key),
     task_run_name="record {tuned.model}",
-    timeout_seconds=HOUR,
+    timeout_seconds=LONG,
     **RETRIED,
 )
 def record_model(
@@ -175,7 +176,7 @@ def record_model(
         return record_step.record_model(settings.load(), config, data, folds, run, (tuned, fitted, tested))
 
 
-@task(task_run_name="record {data.dataset}", timeout_seconds=HOUR, **RETRIED)
+@task(task_run_name="record {data.dataset}", timeout_seconds=LONG, **RETRIED)
 def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, board: BoardRef) -> None:
     """Log the whole run, and show its leaderboard in Prefect with the way to it in MLflow."""
     here, name = settings.load(), data.dataset.replace("_", "-")
@@ -191,7 +192,7 @@ def record_run(config: Config, data: DataRef, folds: FoldsRef, run: RunRef, boar
         create_link_artifact(key=f"mlflow-{name}", link=link, link_text="this run in MLflow")
 
 
-@task(task_run_name="register {data.dataset}", timeout_seconds=HOUR, **RETRIED)
+@task(task_run_name="register {data.dataset}", timeout_seconds=LONG, **RETRIED)
 def register(
     config: Config,
     data: DataRef,
@@ -217,8 +218,10 @@ def require_champion(dataset: str) -> None:
     forecast_step.require_champion(settings.load(), dataset)
 
 
-@task(task_run_name="forecast {data.dataset}", timeout_seconds=HOUR, **RETRIED)
-def forecast(data: DataRef, as_of: date | None = None, horizon: int | None = None) -> ForecastRef:
+@task(task_run_name="forecast {data.dataset}", timeout_seconds=LONG, **RETRIED)
+def forecast(
+    data: DataRef, as_of: date | None = None, horizon: int | None = None, version: str | None = None
+) -> ForecastRef:
     here = settings.load()
     with shown("forecast", data.dataset):
-        return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon)
+        return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon, version)

@@ -38,4 +38,6 @@ def training(
     outcome = pools.modelled(config, overrides, data, last)
     if last != "forecast":
         return outcome
-    return outcome.model_copy(update={"forecast": tasks.forecast(data)})
+    won = outcome.champion
+    version = None if won is None or won.in_force else won.version
+    return outcome.model_copy(update={"forecast": tasks.forecast(data, version=version)})

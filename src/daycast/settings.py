@@ -146,6 +146,8 @@ def apply(settings: Settings, debug: bool = False) -> None:
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING" if debug else "CRITICAL",
         # The embedded server takes 10 s to start, and several times that on a busy machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # Else a GPU's token that a run held which was killed would never be given back.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         # Of a cluster's scheduler and clients here, and of the workers that this process starts.
         "DASK_LOGGING": str(dict.fromkeys(("distributed", "distributed.client"), "INFO" if debug else "CRITICAL")),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,

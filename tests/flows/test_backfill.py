@@ -16,16 +16,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from flows.backfill import backfill
+from sqlalchemy import update
 from tests.flows.test_forecasting import champion, scrambled, stored
 from tests.project import Project, environment
 
-from daycast.adapters import registry
+from daycast.adapters import registry, store
 from daycast.config import dataset_only
 from daycast.errors import ConfigError, HistoryError, PromotionError
 from daycast.steps.backfill import plan
 from daycast.steps.data import frame
 from daycast.steps.ingest import ingest
 from daycast.steps.outcomes import BackfilledRef, Outcome
+from daycast.steps.promote import WON_THEN
 from daycast.steps.register import DATA_UNTIL
 from daycast.steps.restore import restore
 from flows import running
@@ -76,6 +78,21 @@ def test_training_as_of_a_day_sees_nothing_later_and_says_so(then: Then) -> None
     assert then.outcome.data.as_of == TRAINED.isoformat()
 
 
+def test_training_as_of_a_day_takes_no_champions_place_that_has_seen_later_ones(then: Then) -> None:
+    assert then.outcome.champion is not None
+    assert not then.outcome.champion.in_force
+    assert then.outcome.forecast is not None
+    assert then.outcome.forecast.champion.version == then.version.number  # its own forecast is by what was trained
+    settings = then.project.settings
+    champion = registry.by_alias(settings.tracking_uri, then.version.name, "champion")
+    assert champion is not None
+    assert champion.number != then.version.number
+    assert champion.tags[DATA_UNTIL] > then.version.tags[DATA_UNTIL]
+    assert then.version.tags[WON_THEN] == then.outcome.run.run_id
+    with store.opened(settings.store_url) as engine:
+        assert then.version.number not in set(store.read_promotions(engine, "tiny")["to_version"])
+
+
 def test_days_that_a_version_has_seen_beyond_are_not_forecast_by_it(then: Then) -> None:
     done = made(then, TRAINED - timedelta(days=2), TRAINED + timedelta(days=3))
     assert done.n_days == 6
@@ -103,6 +120,16 @@ def test_a_second_backfill_makes_nothing_anew(then: Then) -> None:
     again = made(then, TRAINED, TRAINED + timedelta(days=3))
     assert (again.n_made, again.new_rows, again.n_done_before) == (0, 0, 4)
     pd.testing.assert_frame_equal(stored(then.project), before)
+
+
+def test_days_that_were_done_from_an_earlier_version_of_the_data_stay_done(then: Then) -> None:
+    made(then, TRAINED, TRAINED + timedelta(days=3))
+    with store.opened(then.project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(update(store.tables.forecasts).values(data_version="0f" * 16))
+    again = made(then, TRAINED, TRAINED + timedelta(days=3))
+    assert (again.n_made, again.n_done_before) == (0, 4)
+    with store.opened(then.project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(update(store.tables.forecasts).values(data_version=then.project.data.version))
 
 
 def test_a_backfill_that_is_killed_goes_on_with_what_is_left(then: Then) -> None:

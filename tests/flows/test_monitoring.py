@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,6 +50,18 @@ def forecasts(project: Project, request: pytest.FixtureRequest) -> Iterator[pd.D
     yield made
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
         connection.execute(store.tables.forecasts.delete().where(store.tables.forecasts.c.run_id == "monitored"))
+
+
+@contextmanager
+def alone(project: Project) -> Iterator[None]:
+    """Inside the block, the store has no forecasts but those of ``forecasts``."""
+    table = store.tables.forecasts
+    with store.opened(project.settings.store_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(table.update().where(table.c.run_id != "monitored").values(dataset="aside"))
+        yield
+        with engine.begin() as connection:
+            connection.execute(table.update().where(table.c.dataset == "aside").values(dataset="tiny"))
 
 
 @pytest.fixture
@@ -100,11 +113,21 @@ def test_only_days_that_had_come_by_the_day_are_judged() -> None:
 
 
 @pytest.mark.parametrize("forecasts", [0.9], indirect=True)
-def test_forecasts_that_stay_worse_than_the_season_raise_an_alarm_and_people_are_told(
+def test_an_alarm_as_of_a_past_day_is_shown_and_told_to_nobody(
     forecasts: pd.DataFrame, told: list[dict[str, str]]
 ) -> None:
     assert np.isfinite(forecasts["y_hat"]).all()
-    found = monitored()
+    assert monitored().alarm
+    assert told == []
+
+
+@pytest.mark.parametrize("forecasts", [0.9], indirect=True)
+def test_forecasts_that_stay_worse_than_the_season_raise_an_alarm_and_people_are_told(
+    forecasts: pd.DataFrame, told: list[dict[str, str]], project: Project
+) -> None:
+    assert np.isfinite(forecasts["y_hat"]).all()
+    with alone(project):
+        found = monitored(None)
     assert found.alarm
     assert found.skill is not None
     assert found.skill < 0

@@ -22,9 +22,9 @@ from daycast.adapters import supervision
 from daycast.settings import running
 from flows import servers
 
-pytestmark = pytest.mark.xdist_group("up")
+pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(900)]
 
-NOTHING = {"servers": [], "prefect": None, "error": None}
+NOTHING = {"servers": [], "left_over": 0, "prefect": None, "error": None}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,17 @@ def test_a_second_up_shows_what_runs_and_starts_nothing(house: House) -> None:
     with house.prefect() as prefect:
         assert len(prefect.read_automations()) == 3
         assert len(prefect.read_deployments()) == 6
+        # Each worker fills in where its own clone is.
+        (step,) = prefect.read_deployment_by_name("forecasting/tiny").pull_steps
+        assert step["prefect.deployments.steps.set_working_directory"] == {"directory": "{{ $DAYCAST_ROOT }}"}
+
+
+def test_a_second_up_that_asks_for_something_else_is_told_and_changes_nothing(house: House) -> None:
+    before = {p.pid for p in house.processes()}
+    said = house.daycast("up", "--detach", "--gpu", "--mlflow-port", "1", code=6)
+    assert "expected: mlflow on port 1 and a worker of the pool gpu" in said
+    assert "`daycast down`" in said
+    assert {p.pid for p in house.processes()} == before
 
 
 def test_a_run_uses_the_servers_while_they_are_there(house: House) -> None:
@@ -101,7 +112,6 @@ def trained(house: House, seed: int) -> tuple[FlowRun, str]:
         return prefect.read_flow_run(run.id), "\n".join(line.message for line in logs)
 
 
-@pytest.mark.timeout(600)
 def test_the_heavy_steps_of_training_run_on_the_gpu_pool_while_it_has_a_worker_and_here_when_it_died(
     house: House,
 ) -> None:
@@ -159,7 +169,8 @@ def test_after_an_unclean_end_the_next_up_clears_up_and_starts_anew(house: House
     old = {p.pid for p in house.processes()}
     os.kill(house.pid("prefect"), signal.SIGSTOP)  # one that does not react to anything
     os.kill(supervision.alive(servers.folder(house.settings)) or 0, signal.SIGKILL)
-    assert house.daycast("status") == NOTHING
+    told = house.daycast("status")
+    assert (told["servers"], told["left_over"]) == ([], len(old) - 1)
     assert house.daycast("up", "--detach")["started"]
     assert old.isdisjoint({p.pid for p in house.processes()})
     assert all(one["healthy"] for one in house.daycast("status")["servers"])
@@ -185,10 +196,51 @@ def test_a_record_whose_process_number_another_process_has_by_now_counts_for_not
     assert house.daycast("status") == NOTHING
 
 
-def test_ctrl_c_ends_all_of_it(house: House) -> None:
+def in_front(house: House) -> subprocess.Popen[str]:
+    """``daycast up``, as a job of a terminal."""
     place = {**house.place(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     del place["capture_output"], place["check"]
-    watching = subprocess.Popen(house.command("up"), start_new_session=True, **place)
+    return subprocess.Popen(house.command("up"), start_new_session=True, **place)
+
+
+def test_an_up_that_is_killed_while_it_starts_is_no_dead_end(house: House) -> None:
+    starting = in_front(house)
+    house.until("Prefect's process", lambda: any("prefect" in " ".join(p.cmdline()) for p in house.processes()))
+    starting.kill()
+    starting.communicate()
+    assert house.processes() != []
+    assert house.daycast("up", "--detach")["started"]
+    assert all(one["healthy"] for one in house.daycast("status")["servers"])
+    house.daycast("down")
+    assert house.processes() == []
+
+
+def test_a_supervisor_that_dies_is_told_of_and_what_it_left_is_ended(house: House) -> None:
+    watching = in_front(house)
+    try:
+        house.until("it is up", lambda: watching.poll() is not None or running(house.settings.state))
+        os.kill(supervision.alive(servers.folder(house.settings)) or 0, signal.SIGKILL)
+        out, err = watching.communicate(timeout=120)
+    finally:
+        if watching.poll() is None:
+            watching.kill()
+    assert watching.returncode == 6, out + err
+    assert "their supervisor has died" in err
+    assert house.processes() == []
+
+
+def test_a_page_on_a_port_that_is_taken_is_refused(house: House) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = house.run("ui", "--no-browser", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 6
+    assert "to be free" in done.stderr
+    assert "Ctrl-C" not in done.stdout
+
+
+def test_ctrl_c_ends_all_of_it(house: House) -> None:
+    watching = in_front(house)
     try:
         house.until("it is up", lambda: watching.poll() is not None or running(house.settings.state))
         os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to all of its job

@@ -20,7 +20,8 @@ One grammar everywhere: `group=choice` and `section.key=value` choose configurat
 """
 EXIT_CODES = """
 Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data ·
-4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) · 130 interrupted
+4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) ·
+7 an alarm of `daycast monitor` · 130 interrupted
 """
 
 

@@ -58,6 +58,12 @@ def up(
                     overview.show_servers(found)
                 return
             overview.watch(here, BETWEEN_S, live=not as_json)
+            if left := servers.clear(here):
+                raise ToolError(
+                    "servers that run until they are told to end",
+                    f"their supervisor has died; the {left} processes that it left were ended",
+                    f"see {servers.folder(here) / 'supervisord.log'}, and `daycast up` again",
+                )
         except KeyboardInterrupt:
             if not started:  # it came while they were being started, which has ended them, or they are another's
                 raise typer.Exit(interrupt.EXIT_CODE) from None
@@ -95,15 +101,18 @@ def status(as_json: AsJson = False, debug: Debug = False) -> None:
     from daycast.cli import console, overview
     from flows import servers
 
-    found = servers.overview(here)
+    found, left = servers.overview(here), servers.left_over(here)
     try:
         prefect, error = _prefect(), None
     except ToolError as refused:
         prefect, error = None, refused
     if as_json:
-        console.machine({"servers": found, "prefect": prefect, "error": None if error is None else error.found})
+        told = {"servers": found, "left_over": left, "prefect": prefect}
+        console.machine(told | {"error": None if error is None else error.found})
     else:
         overview.show_servers(found)
+        if left:
+            console.line(f"{left} processes whose supervisor died still run: `daycast down` ends them")
         overview.show_prefect(prefect)
     if error is not None:
         raise error
@@ -139,7 +148,7 @@ def ui(
         daycast ui --port 5001
     """
     here, _ = ready(None, debug)
-    from daycast.adapters import tracking
+    from daycast.adapters import supervision, tracking
     from daycast.cli import console
     from daycast.steps.record import tracker
     from flows import servers
@@ -150,6 +159,7 @@ def ui(
         if browser:
             webbrowser.open(url)
     if not any(name == "mlflow" for name, _ in pages):
+        supervision.free_port(port, exactly=True)
         console.line(f"mlflow: http://127.0.0.1:{port}  (Ctrl-C ends it)")
         tracking.serve_ui(tracker(here), port)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.live import Live
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daycast.cli.console import heading, line, out
+from daycast.errors import ToolError
 
 if TYPE_CHECKING:
     from flows.overview import Overview
@@ -48,7 +50,8 @@ def watch(settings: Settings, between: float, *, live: bool = True) -> None:
     from flows import servers
 
     found = servers.overview(settings)
-    with Live(grid(found), console=out, refresh_per_second=2, transient=False) if live else _Nothing() as shown:
+    made = Live(grid(found), console=out, refresh_per_second=2, transient=False) if live else _Nothing()
+    with made as shown, suppress(ToolError):  # it is gone between two looks
         while servers.running(settings):
             shown.update(grid(servers.overview(settings)))
             time.sleep(between)
@@ -73,6 +76,11 @@ def show_prefect(found: Overview | None) -> None:
         return
     heading("Pools")
     line("  " + ", ".join(f"{name}: {state.lower().replace('_', ' ')}" for name, state in found.pools.items()))
+    heading("Running")
+    for one in found.running:
+        line(f"  {one.run}, since {one.since.astimezone():%Y-%m-%d %H:%M %Z}" if one.since else f"  {one.run}")
+    if not found.running:
+        line("  nothing")
     heading("Next")
     for run in found.upcoming:
         line(f"  {run.due.astimezone():%a %Y-%m-%d %H:%M %Z}  {run.deployment}")

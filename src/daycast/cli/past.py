@@ -9,6 +9,7 @@ import typer
 
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
 
+ALARM = 7  # exit code
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -20,7 +21,9 @@ def monitor(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """How the forecasts in the store turned out, against the seasonal naive; ends with 4 on an alarm.
+    """How the forecasts in the store turned out, against the seasonal naive; ends with 7 on an alarm.
+
+    An alarm is told to `DAYCAST_NOTIFY_URLS`, and starts training where `daycast up` runs; with `--as-of` it is not.
 
     Example:
 
@@ -45,7 +48,7 @@ def monitor(
         console.line(f"  {'ALARM: ' if found.alarm else ''}{found.reason}")
         console.line(f"  {found.windows}" + (f"\n  {found.plot}" if found.plot else ""))
     if found.alarm:
-        raise typer.Exit(4)
+        raise typer.Exit(ALARM)
 
 
 def backfill(

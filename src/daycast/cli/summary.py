@@ -129,8 +129,11 @@ def show(settings: Settings, outcome: Outcome) -> None:
 
 def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> None:
     """What was promoted, and why."""
-    verb = "would be" if dry_run else "is"
-    console.heading(f"Champion: {version.model} {verb} version {version.version} of {version.name}")
+    told = f"{version.model} {'would be' if dry_run else 'is'} version {version.version} of {version.name}"
+    if version.in_force:
+        console.heading(f"Champion: {told}")
+    else:
+        console.heading(f"Champion then: {told}, for backfills; the champion has seen later days, and stays")
     for reason in decision.reasons:
         console.line(f"  - {reason}")
 

@@ -14,6 +14,7 @@ from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
 from daycast.steps.data import arrays
 from daycast.steps.outcomes import Planned
+from daycast.steps.promote import WON_THEN
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
 
@@ -43,8 +44,8 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
         )
     champions = _champions(settings, dataset.name)
     with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name)
-    made = made[made["data_version"] == data.version]
+        made = store.read_forecasts(engine, dataset.name, ("cutoff", "model_version", "run_id"))
+    # Of whatever version of the data: a day that was done stays done when newer days come in.
     there = set(zip(made["cutoff"], made["model_version"], made["run_id"], strict=True))
     out = []
     for cutoff in cutoffs:
@@ -63,12 +64,15 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
 
 
 def _champions(settings: Settings, dataset: str) -> list[tuple[registry.Version, pd.Timestamp]]:
-    """Versions that were ever champion, with the last observation that they have seen, that of the latest first.
+    """Versions that were ever champion, or would have been on their day, the one that has seen the latest day first.
+
+    Each with the last observation that it has seen.
 
     Versions from before that was written down may have seen anything, so they don't count.
     """
     with store.opened(settings.store_url) as engine:
         promoted = set(store.read_promotions(engine, dataset)["to_version"])
     found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
-    dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in found if v.number in promoted and DATA_UNTIL in v.tags]
+    may = [v for v in found if v.number in promoted or WON_THEN in v.tags]
+    dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in may if DATA_UNTIL in v.tags]
     return sorted(dated, key=lambda one: (one[1], int(one[0].number)), reverse=True)

@@ -23,7 +23,7 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     spec = dataset.spec()
     until = arrays(settings, spec, data).panel.cutoff
     with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name)
+        made = store.read_forecasts(engine, dataset.name, ("unique_id", "cutoff", "ds", "step", "y_hat", "made_at"))
     season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
     actuals = seen(settings, data, spec, min([until, *made["cutoff"]]) - season)
     rows = core.matured(made, actuals, dataset.season_length, dataset.freq)

@@ -10,7 +10,9 @@ from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
-from daycast.steps.register import VERSIONS
+from daycast.steps.register import DATA_UNTIL, VERSIONS
+
+WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
 
 
 def decided(settings: Settings, run_id: str) -> tuple[Decision, VersionRef]:
@@ -34,8 +36,19 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, VersionRef]:
     return decision, VersionRef(**versions[decision.winner])
 
 
+def _is_of_the_past(settings: Settings, run_id: str, version: VersionRef, champion: registry.Version) -> bool:
+    if "daycast.as_of" not in tracking.find(tracker(settings), run_id).tags:
+        return False
+    found = registry.versions(settings.tracking_uri, version.name)
+    own = next(v.tags[DATA_UNTIL] for v in found if v.number == version.version)
+    return champion.tags.get(DATA_UNTIL, "9") > own  # ISO; one that does not say may have seen anything
+
+
 def promote(settings: Settings, dataset: str, run_id: str) -> VersionRef:
     """Make the run's winner champion; doing it again changes nothing.
+
+    The winner of a run as of a past day does not take the place of a champion that has seen later days: it is marked as
+    one that backfills may use, and returned as not in force.
 
     Raises:
         PromotionError: the decision does not allow it, or there is nothing to promote.
@@ -46,6 +59,9 @@ def promote(settings: Settings, dataset: str, run_id: str) -> VersionRef:
     before = registry.by_alias(settings.tracking_uri, version.name, "champion")
     if before is not None and before.number == version.version:
         return version
+    if before is not None and _is_of_the_past(settings, run_id, version, before):
+        registry.tag(settings.tracking_uri, version.name, version.version, {WON_THEN: run_id})
+        return version.model_copy(update={"in_force": False})
     # History first: a champion without a line in it could not be explained, a line without a champion is mended by
     # running the same command again.
     with store.opened(settings.store_url) as engine:

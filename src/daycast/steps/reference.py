@@ -216,11 +216,16 @@ class RunRef(Reference):
 
 
 class VersionRef(Reference):
-    """A version of the dataset's registered model."""
+    """A version of the dataset's registered model.
+
+    Attributes:
+        in_force: whether it became champion; not if it was trained as of a day that the champion has seen beyond.
+    """
 
     name: str
     version: str
     model: str
+    in_force: bool = True
 
 
 def files(values: Iterable[Any]) -> Iterator[tuple[str, str]]:

@@ -117,6 +117,13 @@ def set_alias(uri: str, name: str, alias: str, number: str) -> None:
         client.set_registered_model_alias(name, alias, number)
 
 
+def tag(uri: str, name: str, number: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version."""
+    with _connected(uri) as client:
+        for key, value in tags.items():
+            client.set_model_version_tag(name, number, key, value)
+
+
 def unset_alias(uri: str, name: str, alias: str) -> None:
     """Let the alias name no version."""
     with _connected(uri) as client:

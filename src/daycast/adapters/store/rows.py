@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -66,11 +66,18 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
     return _insert_new(engine, forecasts, records, KEYS)
 
 
-def read_forecasts(engine: Engine, dataset: str) -> pd.DataFrame:
-    """All forecast rows of a dataset, oldest cutoff first, lineage included; ``made_at`` in UTC."""
-    query = select(forecasts).where(forecasts.c.dataset == dataset)
-    rows = pd.read_sql(query.order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds), engine)
-    return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
+def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The forecast rows of a dataset; ``made_at`` in UTC.
+
+    Args:
+        columns: the different values of these alone; ``None`` for all rows, oldest cutoff first, lineage included.
+    """
+    if columns is None:
+        query = select(forecasts).order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds)
+    else:
+        query = select(*(forecasts.c[name] for name in columns)).distinct()
+    rows = pd.read_sql(query.where(forecasts.c.dataset == dataset), engine)
+    return rows if "made_at" not in rows else rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 
 
 def write_promotion(
