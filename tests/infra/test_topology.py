@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,9 +73,12 @@ class Team:
         self.running.enter_context(self.stack.up(*services))
 
     def set_up(self) -> None:
-        """What compose.yaml's service ``setup`` does."""
-        more = {"DAYCAST_ROOT": str(self.origin), "DAYCAST_STATE": str(self.origin / ".daycast"), "DATASETS": "tiny"}
-        self.stack.run("setup", str(INFRA / "setup"), **more)
+        """What compose.yaml's service ``setup`` does, on a machine whose folder no worker has."""
+        with tempfile.TemporaryDirectory(prefix="daycast-setup-") as room:
+            root = Path(room) / "app"
+            subprocess.run(["git", "clone", "-q", self.origin, root], check=True, capture_output=True)
+            more = {"DAYCAST_ROOT": str(root), "DAYCAST_STATE": str(root / ".daycast"), "DATASETS": "tiny"}
+            self.stack.run("setup", str(INFRA / "setup"), **more)
 
     def worker(self, folder: Path) -> Worker:
         """A machine that joins with nothing of its own."""
@@ -179,7 +183,7 @@ def test_a_training_run_leaves_everything_that_matters_on_the_servers(
     here = {file.name for file in first.state.rglob("*.db")}
     assert {"mlflow.db", "studies.db", "forecasts.db", "prefect.db"} & here == set()
     assert not (first.root.parent / ".dvcstore").exists()
-    assert not (team.origin / "data" / "prepared").exists()  # where the deployments were declared
+    assert not (team.origin / "data" / "prepared").exists()
 
 
 @pytest.mark.usefixtures("trained")

@@ -10,6 +10,7 @@ from daycast.adapters.registry.versions import (
     register,
     required,
     set_alias,
+    tag,
     unset_alias,
     versions,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "register",
     "required",
     "set_alias",
+    "tag",
     "unset_alias",
     "versions",
 ]
