@@ -170,7 +170,8 @@ def test_after_an_unclean_end_the_next_up_clears_up_and_starts_anew(house: House
     os.kill(house.pid("prefect"), signal.SIGSTOP)  # one that does not react to anything
     os.kill(supervision.alive(servers.folder(house.settings)) or 0, signal.SIGKILL)
     told = house.daycast("status")
-    assert (told["servers"], told["left_over"]) == ([], len(old) - 1)
+    assert told["servers"] == []
+    assert 3 <= told["left_over"] < len(old)  # MLflow, Prefect and the worker, but not the supervisor
     assert house.daycast("up", "--detach")["started"]
     assert old.isdisjoint({p.pid for p in house.processes()})
     assert all(one["healthy"] for one in house.daycast("status")["servers"])
