@@ -12,6 +12,8 @@ from daycast.steps.data import arrays, seen
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
 
+JUDGED = ("unique_id", "cutoff", "ds", "step", "y_hat", "model_version", "made_at")  # columns of the store
+
 
 def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     """Judge every forecast whose days have come; the newest windows decide on an alarm. Nothing is changed.
@@ -23,7 +25,7 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     spec = dataset.spec()
     until = arrays(settings, spec, data).panel.cutoff
     with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name, ("unique_id", "cutoff", "ds", "step", "y_hat", "made_at"))
+        made = store.read_forecasts(engine, dataset.name, JUDGED)
     season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
     actuals = seen(settings, data, spec, min([until, *made["cutoff"]]) - season)
     rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
