@@ -58,6 +58,11 @@ def said(prefect: SyncPrefectClient, run: FlowRun) -> str:
     return "\n".join(line.message.strip()[-MOST // 2 :] for line in lines)
 
 
+def named(run: FlowRun, flow_name: str) -> str:
+    """A run's name; of one that has not begun, which has a random one, its flow and dataset."""
+    return str(run.name) if run.run_count else f"{flow_name} {run.parameters.get('dataset', '')}".strip()
+
+
 def of(run: FlowRun, flow_name: str, log: str = "") -> Notice:
     """What to tell of a run of one of our flows; ``log`` is told with its cause."""
     state = run.state
@@ -65,7 +70,7 @@ def of(run: FlowRun, flow_name: str, log: str = "") -> Notice:
     cause = "\n".join(filter(None, [state.message if state else None, log])) or "no reason was given"
     page = PREFECT_UI_URL.value()
     link = f"{page.rstrip('/')}/runs/flow-run/{run.id}" if page else None
-    return Notice(f"daycast: {run.name} {how}", cause[:MOST], link, command(flow_name, run.parameters))
+    return Notice(f"daycast: {named(run, flow_name)} {how}", cause[:MOST], link, command(flow_name, run.parameters))
 
 
 def command(flow_name: str, parameters: dict[str, Any]) -> str:

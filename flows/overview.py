@@ -95,15 +95,16 @@ def _failed(prefect: SyncPrefectClient, most: int) -> list[Failed]:
     found = prefect.read_flow_runs(
         flow_run_filter=_in(StateType.FAILED, StateType.CRASHED), sort=FlowRunSort.END_TIME_DESC, limit=most
     )
+    of_flow = [(run, prefect.read_flow(run.flow_id).name) for run in found]
     return [
         Failed(
-            run=_name(prefect, run),
+            run=notifying.named(run, flow),
             state=str(run.state_name),
             ended=run.end_time,
-            cause=notifying.of(run, flow := prefect.read_flow(run.flow_id).name, notifying.said(prefect, run)).cause,
+            cause=notifying.of(run, flow, notifying.said(prefect, run)).cause,
             command=notifying.command(flow, run.parameters),
         )
-        for run in found
+        for run, flow in of_flow
     ]
 
 
@@ -135,10 +136,7 @@ def _stuck(prefect: SyncPrefectClient, now: datetime) -> list[Stuck]:
 
 
 def _name(prefect: SyncPrefectClient, run: FlowRun) -> str:
-    """Its name; of one that has not begun, which has a random one, its flow and dataset."""
-    if run.run_count:
-        return str(run.name)
-    return f"{prefect.read_flow(run.flow_id).name} {run.parameters.get('dataset', '')}".strip()
+    return notifying.named(run, prefect.read_flow(run.flow_id).name)
 
 
 def _heartbeat(prefect: SyncPrefectClient, run: FlowRun, since: datetime) -> datetime | None:

@@ -89,8 +89,6 @@ def planned(
         environment |= {
             "PREFECT_SERVER_UI_API_URL": f"{at['prefect']}/api",
             "PREFECT_UI_URL": at["prefect"],
-            # Else a slot that was held while the server was restarted would never be given back.
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
     for name in sorted(n for n in names if n.startswith("worker")):
         servers[name] = Server(name, f"{at[name]}/health", f"{at[name]}/health")

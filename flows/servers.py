@@ -137,7 +137,7 @@ def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
 
 def _attach(settings: Settings, wanted: Wanted) -> None:
     """Wait until what runs is healthy, if it is what is wanted."""
-    told = {name: Server(**s) for s in _told(settings)["servers"] if (name := s["name"])}
+    told = {s["name"]: Server(**s) for s in _told(settings)["servers"]}
     asked = {"mlflow": wanted.mlflow_port, "prefect": wanted.prefect_port}
     other = [f"{n} on port {port}" for n, port in asked.items() if port and not _is_at(told.get(n), port)]
     if wanted.gpu and "worker-gpu" not in told:

@@ -146,7 +146,7 @@ def apply(settings: Settings, debug: bool = False) -> None:
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING" if debug else "CRITICAL",
         # The embedded server takes 10 s to start, and several times that on a busy machine.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-        # Else a GPU's token that a run held which was killed would never be given back.
+        # Else a slot or a GPU's token that was held when its run or the server was killed would never be given back.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         # Of a cluster's scheduler and clients here, and of the workers that this process starts.
         "DASK_LOGGING": str(dict.fromkeys(("distributed", "distributed.client"), "INFO" if debug else "CRITICAL")),

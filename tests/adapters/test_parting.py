@@ -18,34 +18,11 @@ from daycast.config import Dataset
 from daycast.core.raw import Whole
 from daycast.errors import SourceError
 from daycast.steps.prepare import _write
+from tests.adapters.test_expectations import LONG
 
 pytestmark = pytest.mark.xdist_group("expectations")
 
 AT_ONCE = 500
-
-CONTRACT = """
-name: many
-title: many series
-simulated: true
-unit: rides per day
-source: {kind: file, path: many.csv}
-read: {format: csv, time: date, time_format: null, series: null, id: station, value: rides}
-freq: D
-timezone: UTC
-season_length: 7
-floor: 0.0
-contract:
-  columns:
-    date: {type: date}
-    station: {type: str}
-    line: {type: str, nullable: true}
-    rides: {type: float, nullable: true, min: 0.0}
-    count: {type: int, nullable: true}
-  gaps: missing
-  flag_below: 0.1
-calendar: {country: null, subdivision: null, sunday_service: {}, fourier: 0, future_steps: 1}
-covariates: {known: {}, past: [], static: {line: ["1", "2"]}}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +31,14 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def dataset(form: str) -> Dataset:
-    told = yaml.safe_load(CONTRACT)
+    told = yaml.safe_load(LONG)
     told["read"]["format"] = form
+    told["contract"]["flag_below"] = 0.1
+    told["contract"]["columns"] |= {
+        "line": {"type": "str", "nullable": True},
+        "count": {"type": "int", "nullable": True},
+    }
+    told["covariates"]["static"] = {"line": ["1", "2"]}
     return Dataset.model_validate_json(json.dumps(told))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from daycast import config, models
-from daycast.core.forecast import Origin
+from daycast.core.forecast import FitReport, Origin
 from daycast.core.frame import FrameSpec, Future, Panel, Table
+from daycast.models.neural import NeuralForecaster
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -76,6 +77,12 @@ def origin(made: Table, back: int = 0, horizon: int = 7) -> Origin:
     """The origin ``back`` steps before the panel's end."""
     cutoff = made.panel.ds[-1 - back]
     return Origin(made.panel.until(cutoff), made.future(cutoff, horizon))
+
+
+def fitted(made: Table, family: config.Recurrent, **changes: Any) -> tuple[NeuralForecaster, FitReport]:
+    """A network trained on all of a table, by a trainer with these changes; and what the training told."""
+    model = NeuralForecaster(family, context(**changes))
+    return model, model.fit(made.panel)
 
 
 def network(**changes: Any) -> config.Recurrent:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import context, network, origin, table, weekly
+from synthetic import context, fitted, network, origin, table, weekly
 
 from daycast import models
 from daycast.models.neural import NeuralForecaster
@@ -51,11 +51,6 @@ print(json.dumps([torch.cuda.is_available(), torch.cuda.is_initialized(), found.
 @pytest.fixture(scope="module")
 def made():
     return table(weekly(n=3, steps=400))
-
-
-def fitted(made, config, **changes):
-    model = NeuralForecaster(config, context(**changes))
-    return model, model.fit(made.panel)
 
 
 def forecasts(made, model):

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from synthetic import context, network, origin, table, trainer, weekly
+from synthetic import fitted, network, origin, table, trainer, weekly
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from daycast.errors import ConfigError
-from daycast.models.neural import NeuralForecaster
 
 CASES = {
     "direct": {"inputs": "each", "dropout": 0.1},
@@ -29,11 +28,6 @@ CASES = {
 @pytest.fixture(scope="module")
 def made():
     return table(weekly(n=3, steps=400))
-
-
-def fitted(made, config, **changes):
-    model = NeuralForecaster(config, context(**changes))
-    return model, model.fit(made.panel)
 
 
 def rates(made, config, **changes):

@@ -8,6 +8,9 @@ from typing import Protocol
 
 import pandas as pd
 
+POSITION = "position in the file"
+"""A column of that name holds what a frame's index does, for tools that know no index."""
+
 
 class Raw(Protocol):
     """Rows in frames, whose index is the position in the file, and ascends.

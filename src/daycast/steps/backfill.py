@@ -44,9 +44,8 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
         )
     champions = _champions(settings, dataset.name)
     with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name, ("cutoff", "model_version", "run_id"))
-    # Of whatever version of the data: a day that was done stays done when newer days come in.
-    there = set(zip(made["cutoff"], made["model_version"], made["run_id"], strict=True))
+        # Of whatever version of the data: a day that was done stays done when newer days come in.
+        there = store.made_forecasts(engine, dataset.name)
     out = []
     for cutoff in cutoffs:
         may = next((v for v, until in champions if until <= cutoff), None)

@@ -27,7 +27,8 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     with store.opened(settings.store_url) as engine:
         made = store.read_forecasts(engine, dataset.name, JUDGED)
     season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
-    actuals = seen(settings, data, spec, min([until, *made["cutoff"]]) - season)
+    first = made["cutoff"].min() if len(made) else until
+    actuals = seen(settings, data, spec, min(first, until) - season)
     rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
     found = core.windows(rows)
     verdict = core.judged(found, rule.windows, rule.at_least)

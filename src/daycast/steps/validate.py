@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def run(settings: Settings, dataset: str) -> None:
     section = dataset_only(settings.root, dataset)
     file = settings.root / "data" / "raw" / dataset / f"received.{section.read.format}"
     with parts(file, section.read, settings.state / "parts" / f"validate-{dataset}") as raw:
-        told = lambda done: emit("validate", dataset, done, raw.parts)  # noqa: E731
+        told = partial(emit, "validate", dataset, total=raw.parts)
         found = expectations.check(section, raw, docs_folder(settings, dataset), told)
     report = {"dataset": dataset, "file": file.name, "md5": _md5(file), **found}
     target, rejected = report_file(settings, dataset), rejected_file(settings, dataset)

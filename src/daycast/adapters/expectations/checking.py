@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from daycast.adapters.expectations.report import POSITION, SHOWN, Found
+from daycast.adapters.expectations.report import SHOWN, Found
 from daycast.adapters.expectations.suite import Rule, columns_rule, freshness_rule, rules
 from daycast.config.dataset import Dataset
 from daycast.core import batch
 from daycast.core.figures import Figures
-from daycast.core.raw import Raw
+from daycast.core.raw import POSITION, Raw
 from daycast.errors import ToolError
 
 
@@ -39,17 +39,12 @@ def check(
     """
     contract, layout = dataset.contract, dataset.layout()
     complete = set(contract.columns) <= set(raw.columns)
-    types = {name: column.type for name, column in contract.columns.items()}
     grid = batch.grid(raw, layout) if complete else None
     figures, found, rows = Figures(layout, contract.flag_below), list[Found](), 0
     with _context(docs) as context:
         for number, part in enumerate(raw.frames(), start=1):
-            frame = part
-            if grid is not None:
-                measured = batch.measure(part, types, tuple(i.sum for i in contract.identities), layout, grid)
-                figures.add(measured)
-                frame = measured.frame
             rows += len(part)
+            frame = part if grid is None else _measured(dataset, part, grid, figures)
             frame = frame.assign(**{POSITION: frame.index})
             asked = [columns_rule(dataset, [c for c in frame.columns if c not in raw.columns])]
             asked += rules(dataset) if complete else ()
@@ -78,6 +73,15 @@ def fresh(dataset: Dataset, newest: pd.Timestamp, oldest: pd.Timestamp) -> dict[
         (result,) = _run(context, dataset.name, frame, [found.rule])
     found.add(result, frame)
     return found.entry("line")
+
+
+def _measured(dataset: Dataset, part: pd.DataFrame, grid: pd.DatetimeIndex, figures: Figures) -> pd.DataFrame:
+    """The rows of a part with what is measured of them, which ``figures`` are told too."""
+    contract = dataset.contract
+    types = {name: column.type for name, column in contract.columns.items()}
+    made = batch.measure(part, types, tuple(i.sum for i in contract.identities), dataset.layout(), grid)
+    figures.add(made)
+    return made.frame
 
 
 def _run(context: Any, name: str, frame: pd.DataFrame, asked: Sequence[Rule]) -> list[Mapping[str, Any]]:

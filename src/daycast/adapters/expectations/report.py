@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from daycast.adapters.expectations.suite import Rule
-
-POSITION = "position in the file"  # a column of that name tells Great Expectations the index of a frame
+from daycast.core.raw import POSITION
 
 SHOWN = 20  # rows of a report's entry
 TOLD_CHECKS, TOLD_ROWS = 8, 3  # of a message

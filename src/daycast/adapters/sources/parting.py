@@ -7,23 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from daycast.adapters.sources.reading import Chunks, chunks, rows
 from daycast.config.dataset import Read
-from daycast.core.raw import Raw, Whole
-
-if TYPE_CHECKING:
-    pass
+from daycast.core.raw import POSITION, Raw, Whole
 
 ROWS = 2**20
 """Rows at once, some hundred MB with all that is measured of them."""
 
 MOST = 200  # files that are open at once; of more rows than so many parts have, parts are larger
-POSITION = "position in the file"
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def parts(file: Path, read: Read, room: Path, at_once: int = ROWS) -> Iterator[R
     """
     shutil.rmtree(room, ignore_errors=True)  # of a process that was killed
     found = chunks(file, read, at_once) if read.id is not None else None
-    if found is None or read.id not in found.columns or found.rows <= at_once:
+    if found is None or found.rows <= at_once or read.id not in found.columns:
         yield Whole(rows(file, read))
         return
     room.mkdir(parents=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -35,27 +36,29 @@ def rows(file: Path, read: Read) -> pd.DataFrame:
         return _checked(pd.read_csv(file, **_options(read)), file)
 
 
-class Chunks:
+class Chunks(Protocol):
     """The same rows some after the others, in tables whose columns have the types that they have in the whole file.
 
     Attributes:
-        schema: of the columns of the file.
         rows: how many there are.
 
     Raises:
         SourceError: as ``rows``; from ``tables`` too.
     """
 
-    schema: pyarrow.Schema
     rows: int
 
     @property
+    def schema(self) -> pyarrow.Schema:
+        """Of the columns of the file."""
+
+    @property
     def columns(self) -> list[str]:
+        """Names of the columns of the file."""
         return list(self.schema.names)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
         """Tables of these columns, or of all, from the first row on."""
-        raise NotImplementedError
 
 
 def chunks(file: Path, read: Read, at_once: int) -> Chunks:
@@ -72,7 +75,13 @@ class ParquetChunks(Chunks):
         self._file, self._read, self._at_once = file, read, at_once
         with _readable(file, read), ParquetFile(file) as opened:
             self.rows = opened.metadata.num_rows
-            self.schema = _as_pandas_has_it(opened)
+
+    @cached_property
+    def schema(self) -> pyarrow.Schema:
+        from pyarrow.parquet import ParquetFile
+
+        with _readable(self._file, self._read), ParquetFile(self._file) as opened:
+            return _as_pandas_has_it(opened)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
         import pyarrow
@@ -91,16 +100,19 @@ class CsvChunks(Chunks):
     """Of a CSV file, which is read once more, from start to end, to know the types of its columns."""
 
     def __init__(self, file: Path, read: Read, at_once: int) -> None:
-        import pyarrow
-
         self._file, self._read, self._at_once = file, read, at_once
         self.rows, self._types = 0, dict[str, Any]()
         for chunk in self._chunks(_options(read)):
             self.rows += len(chunk)
             kinds = {str(name): _kind(kind) for name, kind in chunk.dtypes.items()}
             self._types = {n: k if self._types.get(n, k) == k else _either(k, self._types[n]) for n, k in kinds.items()}
+
+    @cached_property
+    def schema(self) -> pyarrow.Schema:
+        import pyarrow
+
         arrow = {"int64": pyarrow.int64(), "float64": pyarrow.float64(), "bool": pyarrow.bool_()}
-        self.schema = pyarrow.schema([(n, arrow.get(k, pyarrow.string())) for n, k in self._types.items()])
+        return pyarrow.schema([(n, arrow.get(k, pyarrow.string())) for n, k in self._types.items()])
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
         import pyarrow

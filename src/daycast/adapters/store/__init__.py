@@ -5,10 +5,17 @@ the schema of this code.
 """
 
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
-from daycast.adapters.store.rows import read_forecasts, read_promotions, write_forecasts, write_promotion
+from daycast.adapters.store.rows import (
+    made_forecasts,
+    read_forecasts,
+    read_promotions,
+    write_forecasts,
+    write_promotion,
+)
 
 __all__ = [
     "Schema",
+    "made_forecasts",
     "opened",
     "read_forecasts",
     "read_promotions",

@@ -70,14 +70,22 @@ def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None =
     """The forecast rows of a dataset; ``made_at`` in UTC.
 
     Args:
-        columns: the different values of these alone; ``None`` for all rows, oldest cutoff first, lineage included.
+        columns: these alone, in no order, ``made_at`` among them; ``None`` for all, oldest cutoff first.
     """
     if columns is None:
         query = select(forecasts).order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds)
     else:
-        query = select(*(forecasts.c[name] for name in columns)).distinct()
+        query = select(*(forecasts.c[name] for name in columns))
     rows = pd.read_sql(query.where(forecasts.c.dataset == dataset), engine)
-    return rows if "made_at" not in rows else rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
+    return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
+
+
+def made_forecasts(engine: Engine, dataset: str) -> set[tuple[pd.Timestamp, str, str]]:
+    """Of which cutoffs there are forecasts, by which version, from which run."""
+    own = forecasts.c
+    query = select(own.cutoff, own.model_version, own.run_id).where(own.dataset == dataset).distinct()
+    with engine.connect() as connection:
+        return {(pd.Timestamp(cutoff), version, run_id) for cutoff, version, run_id in connection.execute(query)}
 
 
 def write_promotion(
