@@ -27,7 +27,7 @@ from daycast.steps.reference import (
     TunedRef,
     WindowsRef,
 )
-from flows.keeping import kept
+from flows.keeping import ONCE_MORE, kept
 from flows.tasks import HOUR, shown
 from flows.tokens import held
 
@@ -51,12 +51,12 @@ def tune(
         return tune_step.tune(settings.load(), config, data, folds, windows.model, found, parts)
 
 
-@task(task_run_name="begin {windows.model}", timeout_seconds=HOUR)
+@task(task_run_name="begin {windows.model}", timeout_seconds=HOUR, **ONCE_MORE)
 def begin(config: Config, data: DataRef, folds: FoldsRef, windows: WindowsRef) -> StudyRef:
     return search_step.begin(settings.load(), config, data, folds, windows.model)
 
 
-@task(task_run_name="search {begun.model} {worker}", timeout_seconds=24 * HOUR)
+@task(task_run_name="search {begun.model} {worker}", timeout_seconds=24 * HOUR, **ONCE_MORE)
 def search(config: Config, data: DataRef, folds: FoldsRef, begun: StudyRef, worker: int) -> None:
     with held(config, begun.model):
         search_step.work(settings.load(), config, data, folds, begun, worker)

@@ -12,7 +12,7 @@ from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from prefect import Task, task
+from prefect import State, Task, task
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem, WritableFileSystem
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
@@ -27,6 +27,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RECORDS = "records"  # folder of Prefect's own records of results
+
+
+def slipped(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether the interpreter itself failed, by no fault of the work.
+
+    CPython before 3.11.8 and 3.12.2 raises a ``SystemError`` now and then where two threads parse at once, as NumPy
+    does for every header of a file (https://github.com/python/cpython/issues/106905).
+    """
+    return isinstance(state.result(raise_on_failure=False), SystemError)
+
+
+ONCE_MORE: dict[str, Any] = {"retries": 1, "retry_condition_fn": slipped}
 
 
 def record_storage() -> WritableFileSystem | None:
@@ -60,7 +72,7 @@ def kept(step: str, key_of: Callable[[dict[str, Any]], str], **options: Any) -> 
 
     Args:
         key_of: the key, by the task's arguments.
-        options: of Prefect's task.
+        options: of Prefect's task; without ``retries``, it is tried again only where the interpreter failed.
     """
 
     def cache_key(_context: Any, given: dict[str, Any]) -> str | None:
@@ -86,8 +98,8 @@ def kept(step: str, key_of: Callable[[dict[str, Any]], str], **options: Any) -> 
                 sharing.send(here.cache_url, step, key, here.cache(step, key))
             return result
 
-        kwargs = {"cache_key_fn": cache_key, "persist_result": True, "result_serializer": "json"}
-        return task(on_completion=[tell], **kwargs, **options)(run)
+        kwargs = {"cache_key_fn": cache_key, "persist_result": True, "result_serializer": "json", **ONCE_MORE}
+        return task(on_completion=[tell], **(kwargs | options))(run)
 
     return made
 

@@ -5,6 +5,7 @@ Tasks take and return references.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -42,7 +43,10 @@ from daycast.steps.reference import (
     VersionRef,
     WindowsRef,
 )
-from flows.keeping import fetch, kept
+from flows.keeping import ONCE_MORE, fetch, kept
+
+# Prefect says of each task in a thread that a timeout waits for what blocks to end: docs/operations.md says it once.
+logging.getLogger("prefect.task_runs").addFilter(lambda record: "Timeouts in worker threads" not in str(record.msg))
 
 HOUR = 3600.0
 LONG = 6 * HOUR  # of what takes as long as there are series: a million are validated in two hours
@@ -134,7 +138,7 @@ def window(config: Config, data: DataRef, folds: FoldsRef, arrays: TransformRef)
     return window_step.window(settings.load(), config, data, folds, arrays)
 
 
-@task(task_run_name="compare {data.dataset}", timeout_seconds=LONG)
+@task(task_run_name="compare {data.dataset}", timeout_seconds=LONG, **ONCE_MORE)
 def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[BacktestRef]) -> BoardRef:
     fetch(tested)
     with shown("compare", data.dataset):

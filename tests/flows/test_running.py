@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import pytest
 from flows.forecasting import forecasting
+from prefect import flow
 from tests.project import Project
 
 from daycast.adapters.sources.download import PassingError
 from daycast.errors import ConfigError, PromotionError, SourceError, ToolError
+from daycast.steps import window as window_step
+from daycast.steps.reference import TransformRef
 from flows import running, tasks
 
 pytestmark = pytest.mark.xdist_group("flows")
@@ -46,6 +51,54 @@ def test_a_server_that_does_not_answer_is_tried_again() -> None:
     error = SourceError("a file", "timeout, 5 times", "try later")
     error.__cause__ = PassingError("timeout")
     assert tasks.may_pass(None, None, Failed(data=error))
+
+
+def window_of(project: Project, lag: int, seconds: float = 60) -> str:
+    """How one step ended, as a task in a thread: the windows of a naive model."""
+    config, data = project.config("model=[seasonal_naive]", f"model.seasonal_naive.lag={lag}"), project.data
+
+    @flow
+    def alone() -> str:
+        folds = tasks.split(config, data)
+        arrays = TransformRef(model="seasonal_naive", parts=())
+        future = tasks.window.with_options(timeout_seconds=seconds).submit(config, data, folds, arrays)
+        future.wait()
+        return future.state.name
+
+    return alone()
+
+
+@pytest.mark.parametrize(("lag", "error", "tried"), [(63, SystemError("AST"), 2), (70, ValueError("no"), 1)], ids=str)
+def test_a_step_is_tried_again_where_the_interpreter_failed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, lag: int, error: Exception, tried: int
+) -> None:
+    given, step = [], window_step.window
+
+    def window(*args: Any) -> Any:
+        given.append(args)
+        if len(given) == 1:
+            raise error
+        return step(*args)
+
+    monkeypatch.setattr(window_step, "window", window)
+    assert window_of(project, lag) == ("Completed" if tried == 2 else "Failed")
+    assert len(given) == tried
+
+
+def test_a_step_that_takes_longer_than_it_may_fails_and_is_not_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = []
+
+    def window(*args: Any) -> Any:
+        given.append(args)
+        while True:
+            sleep(0.01)
+
+    monkeypatch.setattr(window_step, "window", window)
+    assert window_of(project, 77, seconds=0.5) == "TimedOut"
+    assert len(given) == 1
+    assert "worker threads" not in caplog.text
 
 
 @pytest.fixture
