@@ -75,7 +75,7 @@ def deploy(settings: Settings, dataset: Dataset, url: str | None = None, lost: t
         return sorted(
             f"{prefect.read_flow(one.flow_id).name}/{one.name}"
             for one in prefect.read_deployments(limit=200)
-            if one.name in (dataset.name, "gpu", "failures")
+            if one.name in (dataset.name, "failures")
         )
 
 

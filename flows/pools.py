@@ -21,9 +21,9 @@ from daycast.steps.reference import DataRef
 from flows import modelling
 from flows.modelling import Last
 
-ON_GPU = "modelling/gpu"
 PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
 BETWEEN_S = 5.0
+IN_QUEUE = "AwaitingConcurrencySlot"  # a worker has it, behind another run of the dataset
 
 
 def modelled(config: Config, overrides: list[str], data: DataRef, last: Last) -> Outcome:
@@ -56,7 +56,7 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
     """The outcome of the run on the GPU pool, or ``None`` if nobody took it."""
     given = [*overrides, *([] if _names(overrides, "trainer.accelerator") else ["trainer.accelerator=gpu"])]
     sent = run_deployment(
-        ON_GPU,
+        f"modelling/{data.dataset}",
         parameters={"overrides": given, "data": data.model_dump(mode="json"), "last": last},
         timeout=0,
         idempotency_key=f"{flow_run.id}-modelling",  # a retry of this run waits for the same one
@@ -65,6 +65,8 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
     state, deadline = sent.state, time.monotonic() + PICKED_UP_S
     with get_client(sync_client=True) as prefect:
         while state is None or not state.is_final():
+            if state is not None and state.name == IN_QUEUE:
+                deadline = time.monotonic() + PICKED_UP_S
             waiting = state is None or state.type in (StateType.SCHEDULED, StateType.PENDING)
             if waiting and time.monotonic() > deadline:
                 prefect.set_flow_run_state(sent.id, Cancelled(message="no worker took it; run on pool cpu instead"))

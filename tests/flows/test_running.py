@@ -21,11 +21,12 @@ from flows import running, tasks
 pytestmark = pytest.mark.xdist_group("flows")
 
 
-def test_the_same_run_in_a_process_of_its_own_comes_to_the_same(project: Project) -> None:
-    given = ("model=[seasonal_naive]", "model.seasonal_naive.lag=21")
-    made = project.train(*given, "runner.kind=processes", "runner.workers=1", last="tune")
+def test_the_same_run_in_processes_comes_to_the_same(project: Project) -> None:
+    models = {"seasonal_naive": "lag=21", "sarima": "train_steps=110"}
+    given = [f"model=[{','.join(models)}]", *(f"model.{name}.{value}" for name, value in models.items())]
+    made = project.train(*given, "runner.kind=processes", "runner.workers=2", last="tune")
     alike = project.train(*given, last="tune")
-    assert project.cached == {f"{step} seasonal_naive" for step in ("transform", "window", "tune")}
+    assert project.cached == {f"{step} {name}" for step in ("transform", "window", "tune") for name in models}
     assert alike == made
 
 

@@ -53,6 +53,7 @@ def test_no_flow_of_a_dataset_runs_twice_at_once(root: Path) -> None:
         "monitoring",
         "training",
         "backfill",
+        "modelling",
     }
 
 
