@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -107,38 +108,55 @@ def test_two_writers_at_once_write_each_row_once(engine: Engine) -> None:
     assert sum(written) == len(store.read_forecasts(engine, "cta")) == 1000
 
 
-def test_the_promotion_history_only_grows_and_tells_each_move_once(engine: Engine) -> None:
-    decision = {"winner": "gru", "reasons": ["better"]}
-    assert store.write_promotion(engine, "cta", "run1", (None, "1"), decision)
-    assert store.write_promotion(engine, "sample", "run1", (None, "1"), decision)
-    assert store.write_promotion(engine, "cta", "run2", ("1", "2"), decision)
-    assert not store.write_promotion(engine, "cta", "run2", ("1", "2"), {"winner": "other"})
-    assert store.write_promotion(engine, "cta", "run1", ("2", "1"), decision)  # the way back is a move too
+def move(to: str, before: str | None = None, kind: str = "promotion", run: str = "run1") -> store.Move:
+    return store.Move(kind, run, before, to, {"winner": "gru"}, "somebody@somewhere", "better")
+
+
+def test_the_history_of_champions_only_grows_and_each_dataset_has_its_own(engine: Engine) -> None:
+    moves = [("cta", move("1")), ("sample", move("9")), ("cta", move("2", "1")), ("cta", move("1", "2", "rollback"))]
+    for dataset, one in moves:
+        with store.moving(engine, dataset) as turn:
+            turn.append(one)
+            assert turn.newest == one.to_version
     found = store.read_promotions(engine, "cta")
-    assert found[["number", "from_version", "to_version"]].to_numpy().tolist() == [
-        [1, None, "1"],
-        [2, "1", "2"],
-        [3, "2", "1"],
-    ]
-    assert found["decision"].tolist() == [decision] * 3
+    assert found["number"].tolist() == [1, 2, 3]
+    told = [store.Move(**line) for line in found[list(store.Move.__dataclass_fields__)].to_dict("records")]
+    assert told == [one for dataset, one in moves if dataset == "cta"]
     assert str(found["decided_at"].dt.tz) == "UTC"
 
 
-def test_of_two_promotions_at_once_both_are_told_and_the_same_one_once(engine: Engine) -> None:
-    moves = [("run1", (None, "1")), ("run1", (None, "1")), ("run2", (None, "2")), ("run3", (None, "3"))]
+def test_a_move_that_fails_half_way_was_none(engine: Engine) -> None:
+    def half() -> None:
+        with store.moving(engine, "cta") as turn:
+            turn.append(move("1"))
+            raise RuntimeError("no alias")
+
+    with pytest.raises(RuntimeError, match="no alias"):
+        half()
+    assert store.read_promotions(engine, "cta").empty
+    with store.moving(engine, "cta") as turn:
+        assert turn.newest is None
+
+
+def test_champions_are_moved_one_after_the_other(engine: Engine) -> None:
+    def take(run: int) -> None:
+        with store.moving(engine, "cta") as turn:
+            before = turn.newest
+            time.sleep(0.05)  # in which the others would see the same
+            turn.append(move(str(run), before))
+
     with ThreadPoolExecutor(4) as pool:
-        new = list(pool.map(lambda move: store.write_promotion(engine, "cta", *move, {}), moves))
+        list(pool.map(take, range(4)))
     found = store.read_promotions(engine, "cta")
-    assert sum(new) == len(found)
-    assert set(found["run_id"]) == {"run1", "run2", "run3"}
-    assert found["number"].tolist() == list(range(1, len(found) + 1))
+    assert found["from_version"].tolist() == [None, *found["to_version"].tolist()[:-1]]
+    assert set(found["to_version"]) == {"0", "1", "2", "3"}
 
 
 OPENING = """
 import sys
 from daycast.adapters import store
-with store.opened(sys.argv[1]) as engine:
-    store.write_promotion(engine, "cta", sys.argv[2], (None, sys.argv[2]), {})
+with store.opened(sys.argv[1]) as engine, store.moving(engine, "cta") as turn:
+    turn.append(store.Move("promotion", "run1", turn.newest, sys.argv[2], {}, "", ""))
 """
 
 

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from daycast.cli import alerts, data, inspect, interrupt, operations, past, pipeline, store
+from daycast.cli import alerts, champions, data, inspect, interrupt, operations, past, pipeline, store
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -41,7 +41,8 @@ def application() -> typer.Typer:
         app.command()(command)
     for command in (past.monitor, past.backfill, operations.up, operations.down, operations.status, operations.deploy):
         app.command()(command)
-    app.command()(operations.ui)
+    for command in (operations.ui, champions.champion, champions.history, champions.rollback):
+        app.command()(command)
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),
         "data": ("Versions of the data.", {"restore": data.restore}),

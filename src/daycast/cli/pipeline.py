@@ -130,6 +130,9 @@ def forecast(
 def promote(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the decision; change nothing.")] = False,
+    version: Annotated[str | None, typer.Option(metavar="VERSION", help="This one, past the gate.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Needed with --version.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Needed with --force, for the history.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -141,12 +144,17 @@ def promote(
         daycast promote dataset=cta --dry-run
 
         daycast promote dataset=cta backtest=p1
+
+        daycast promote dataset=cta --version 7 --force --reason "the strike is not in its data"
     """
     here, configured = ready(overrides, debug)
-    from daycast.cli import console, summary
+    from daycast.cli import champions, console, summary
     from daycast.steps import promote as step
     from daycast.steps.register import REGISTERED
 
+    if version or force or reason:
+        champions.override(here, configured.dataset.name, (version, force, reason), dry_run=dry_run, as_json=as_json)
+        return
     with console.progress(quiet):
         found = summary.newest(here, configured, overrides or [], REGISTERED)
         decision, version = step.decided(here, found.run_id)

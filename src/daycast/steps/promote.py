@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from daycast.adapters import registry, store, tracking
+from daycast.adapters import registry, tracking
+from daycast.core import history
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
+from daycast.steps.champion import CHAMPION, Why, move, moves
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
@@ -51,21 +53,38 @@ def promote(settings: Settings, dataset: str, run_id: str) -> VersionRef:
     one that backfills may use, and returned as not in force.
 
     Raises:
-        PromotionError: the decision does not allow it, or there is nothing to promote.
+        PromotionError: the decision does not allow it, there is nothing to promote, the winner was rolled back before,
+            or there is another champion by now.
     """
     decision, version = decided(settings, run_id)
     if not decision.promote:
         raise PromotionError("a decision that allows promotion", "; ".join(decision.reasons), "train a better model")
-    before = registry.by_alias(settings.tracking_uri, version.name, "champion")
-    if before is not None and before.number == version.version:
-        return version
-    if before is not None and _is_of_the_past(settings, run_id, version, before):
+    before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
+    if before is not None and before.number != version.version and _is_of_the_past(settings, run_id, version, before):
         registry.tag(settings.tracking_uri, version.name, version.version, {WON_THEN: run_id})
         return version.model_copy(update={"in_force": False})
-    # History first: a champion without a line in it could not be explained, a line without a champion is mended by
-    # running the same command again.
-    with store.opened(settings.store_url) as engine:
-        moved = (None if before is None else before.number, version.version)
-        store.write_promotion(engine, dataset, run_id, moved, decision.to_json())
-    registry.set_alias(settings.tracking_uri, version.name, "champion", version.version)
+    if history.rolled_back(moves(settings, dataset), version.version):
+        raise PromotionError(
+            f"a winner of {dataset} that was not rolled back before",
+            f"version {version.version}, the same model as then",
+            "train another one, or insist: `daycast promote --version N --force --reason TEXT`",
+        )
+    why = Why("promotion", run_id, decision.reasons[-1], decision.to_json())
+    move(settings, dataset, version.version, why, None if before is None else before.number)
     return version
+
+
+def override(settings: Settings, dataset: str, number: str, reason: str) -> VersionRef:
+    """Make a version champion past the gate, by hand; who and why is written down.
+
+    Raises:
+        PromotionError: there is no such version, or somebody else moved the champion meanwhile.
+    """
+    name = registry.model_name(dataset)
+    found = {v.number: v for v in registry.versions(settings.tracking_uri, name)}
+    if number not in found:
+        raise PromotionError(f"a version of {name} among {sorted(found, key=int)}", number, "name one of these")
+    before = registry.by_alias(settings.tracking_uri, name, CHAMPION)
+    why = Why("override", found[number].tags["daycast.run_id"], reason)
+    move(settings, dataset, number, why, None if before is None else before.number)
+    return VersionRef(name=name, version=number, model=found[number].tags["daycast.model"])

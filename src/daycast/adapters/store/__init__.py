@@ -4,23 +4,20 @@ Its tables are in ``tables``, and how they came to be in ``migrations``, by Alem
 the schema of this code.
 """
 
+from daycast.adapters.store.history import Move, Turn, moving, read_promotions
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
-from daycast.adapters.store.rows import (
-    made_forecasts,
-    read_forecasts,
-    read_promotions,
-    write_forecasts,
-    write_promotion,
-)
+from daycast.adapters.store.rows import made_forecasts, read_forecasts, write_forecasts
 
 __all__ = [
+    "Move",
     "Schema",
+    "Turn",
     "made_forecasts",
+    "moving",
     "opened",
     "read_forecasts",
     "read_promotions",
     "schema",
     "upgrade",
     "write_forecasts",
-    "write_promotion",
 ]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from daycast.adapters.store.locking import lock
 from daycast.errors import ToolError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE = "daycast_revision"
-LOCK = 4_239_071_523  # of PostgreSQL's advisory locks; any number that others don't take
 _alone = threading.Lock()  # Alembic keeps the revision it is running in globals
 
 
@@ -44,7 +44,7 @@ def upgrade(engine: Engine) -> None:
     if not _behind(found(engine)):
         return
     with _alone, engine.connect() as connection:
-        _lock(connection)
+        lock(connection, "daycast schema")
         if _behind(_found(connection)):  # still: another process may have been faster
             from alembic import command
 
@@ -79,12 +79,3 @@ def _behind(revision: str | None) -> bool:
             "use that newer code here too, or point DAYCAST_STORE_URL to another store",
         )
     return revision != wanted()
-
-
-def _lock(connection: Connection) -> None:
-    """Let other processes wait until the connection's transaction ends."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    else:
-        # Python's driver would begin a transaction before rows only, and leave each change of a table on its own.
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Rows in and out of the forecast store: written once, and never changed."""
+"""Forecast rows in and out of the store: written once, and never changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from sqlalchemy import Engine, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from daycast.adapters.store.tables import forecasts, promotions
+from daycast.adapters.store.tables import forecasts
 from daycast.core.lineage import Lineage
 
 KEYS = ["dataset", "unique_id", "cutoff", "ds", "model_version", "run_id", "data_version"]
@@ -86,37 +86,3 @@ def made_forecasts(engine: Engine, dataset: str) -> set[tuple[pd.Timestamp, str,
     query = select(own.cutoff, own.model_version, own.run_id).where(own.dataset == dataset).distinct()
     with engine.connect() as connection:
         return {(pd.Timestamp(cutoff), version, run_id) for cutoff, version, run_id in connection.execute(query)}
-
-
-def write_promotion(
-    engine: Engine, dataset: str, run_id: str, versions: tuple[str | None, str], decision: dict[str, Any]
-) -> bool:
-    """Append a promotion (from, to) with its decision; writing the newest one again changes nothing.
-
-    Returns:
-        Whether it was new.
-    """
-    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number.desc()).limit(1)
-    while True:
-        with engine.connect() as connection:
-            newest = connection.execute(query).one_or_none()
-        if newest is not None and (newest.run_id, newest.from_version, newest.to_version) == (run_id, *versions):
-            return False
-        record = {
-            "dataset": dataset,
-            "number": 1 if newest is None else newest.number + 1,
-            "run_id": run_id,
-            "from_version": versions[0],
-            "to_version": versions[1],
-            "decision": decision,
-            "decided_at": datetime.now(UTC),
-        }
-        if _insert_new(engine, promotions, [record], ["dataset", "number"]):
-            return True
-
-
-def read_promotions(engine: Engine, dataset: str) -> pd.DataFrame:
-    """The promotion history of a dataset, oldest first; ``decided_at`` in UTC."""
-    query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number)
-    rows = pd.read_sql(query, engine)
-    return rows.assign(decided_at=pd.to_datetime(rows["decided_at"], utc=True))

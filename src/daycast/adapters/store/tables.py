@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -42,6 +42,9 @@ promotions = Table(
     Column("to_version", String(64), nullable=False),
     Column("decision", JSON, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="promotion"),  # promotion, rollback or override
+    Column("actor", String(256), nullable=False, server_default=""),  # user@machine
+    Column("reason", Text, nullable=False, server_default=""),
     # Of two writers at once, one is first; the other then sees what it wrote.
     UniqueConstraint("dataset", "number", name="one_after_the_other"),
 )

@@ -1,0 +1,32 @@
+"""What a history of champions says of the way back."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def before(moves: pd.DataFrame, champion: str) -> str | None:
+    """The champion whose place a champion took, or ``None``.
+
+    A rollback is no step forward: of what it left, and of whatever was rolled back before, nothing is gone back to, so
+    one rollback after the other goes further back each time.
+
+    Args:
+        moves: ``kind, from_version, to_version``, oldest first.
+        champion: number of the version.
+    """
+    stood: list[str] = []  # former champions under the one in force, the newest last
+    for kind, left, taken in moves[["kind", "from_version", "to_version"]].to_numpy().tolist():
+        if kind != "rollback":
+            stood = [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])
+        elif taken in stood:
+            del stood[stood.index(taken) :]
+    if champion in stood:  # the alias was moved by other means
+        del stood[stood.index(champion) :]
+    return stood[-1] if stood else None
+
+
+def rolled_back(moves: pd.DataFrame, version: str) -> bool:
+    """Whether the last that happened to a version was that it was left by a rollback."""
+    of = moves[(moves["to_version"] == version) | ((moves["kind"] == "rollback") & (moves["from_version"] == version))]
+    return bool(len(of)) and of.iloc[-1]["to_version"] != version

@@ -1,0 +1,59 @@
+"""The way back through a history of champions."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from daycast.core import history
+
+COLUMNS = ["kind", "from_version", "to_version"]
+UP, BACK, HAND = "promotion", "rollback", "override"
+
+
+def moves(*told: tuple[str, str | None, str]) -> pd.DataFrame:
+    return pd.DataFrame(told, columns=COLUMNS, dtype=object)
+
+
+THREE = ((UP, None, "1"), (UP, "1", "2"), (UP, "2", "3"))
+
+
+@pytest.mark.parametrize(
+    ("told", "champion", "before"),
+    [
+        ((), "1", None),
+        (THREE[:1], "1", None),
+        (THREE, "3", "2"),
+        ((*THREE, (BACK, "3", "2")), "2", "1"),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "1")), "1", None),
+        ((*THREE, (BACK, "3", "1")), "1", None),
+        ((*THREE, (BACK, "3", "2"), (UP, "2", "4")), "4", "2"),
+        ((*THREE, (HAND, "3", "1")), "1", "3"),
+        ((*THREE, (HAND, "3", "1"), (BACK, "1", "3")), "3", "2"),
+        ((*THREE, (BACK, "3", "7")), "7", "2"),
+        (THREE, "2", "1"),
+    ],
+    ids=str,
+)
+def test_one_rollback_after_the_other_goes_further_back(
+    told: tuple[tuple[str, str | None, str], ...], champion: str, before: str | None
+) -> None:
+    assert history.before(moves(*told), champion) == before
+
+
+@pytest.mark.parametrize(
+    ("told", "version", "left"),
+    [
+        (THREE, "3", False),
+        ((*THREE, (BACK, "3", "2")), "3", True),
+        ((*THREE, (BACK, "3", "2")), "2", False),
+        ((*THREE, (BACK, "3", "2"), (HAND, "2", "3")), "3", False),
+        ((*THREE, (BACK, "3", "2"), (HAND, "2", "3"), (UP, "3", "4")), "3", False),
+        (THREE, "9", False),
+    ],
+    ids=str,
+)
+def test_what_a_rollback_left_is_told_until_it_is_champion_again(
+    told: tuple[tuple[str, str | None, str], ...], version: str, left: bool
+) -> None:
+    assert history.rolled_back(moves(*told), version) is left
