@@ -28,12 +28,14 @@ from daycast.errors import ToolError
 from tests.adapters import postgres
 
 LINEAGE = Lineage("data1", "commit1", "config1", "run1")
-SECOND = '''
+NEWEST = revisions.wanted()
+NEXT = f"{int(NEWEST) + 1:04}"
+AFTER = f'''
 """Whether somebody looked at a forecast."""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "{NEXT}", "{NEWEST}"
 
 def upgrade() -> None:
     with op.batch_alter_table("forecasts") as table:
@@ -103,8 +105,10 @@ def row() -> pd.DataFrame:
 
 def fill(url: str) -> None:
     """Some rows, as code without revisions would have left them."""
+    alembic(url, command.upgrade, "0001")
     with raw(url) as engine:
-        metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {revisions.TABLE}"))
         store.write_forecasts(engine, "cta", row(), ("gru", "7"), LINEAGE)
         store.write_promotion(engine, "cta", "run1", (None, "7"), {})
 
@@ -115,6 +119,15 @@ def test_a_new_store_has_the_tables_of_the_code_and_its_revision(url: str) -> No
     assert (before.found, after.found) == (None, revisions.wanted())
     assert tables(url) == {*metadata.tables, revisions.TABLE}
     assert differences(url) == []
+
+
+def test_rows_are_counted_beyond_two_thousand_million(url: str) -> None:
+    with store.opened(url) as engine:
+        if engine.dialect.name == "postgresql":
+            with engine.begin() as connection:
+                connection.execute(text("ALTER SEQUENCE forecasts_id_seq RESTART WITH 3000000000"))
+        store.write_forecasts(engine, "cta", row(), ("gru", "7"), LINEAGE)
+        assert (store.read_forecasts(engine, "cta")["id"].iloc[0] > 2**31) == (engine.dialect.name == "postgresql")
 
 
 def test_every_revision_can_be_taken_back_and_made_again(url: str) -> None:
@@ -159,18 +172,18 @@ def test_the_next_revision_is_a_file_beside_the_first_and_older_code_refuses_its
     fill(url)
     newer = tmp_path / "newer code"
     shutil.copytree(revisions.MIGRATIONS, newer)
-    (newer / "versions" / "0002_seen.py").write_text(SECOND)
+    (newer / "versions" / f"{NEXT}_seen.py").write_text(AFTER)
     with monkeypatch.context() as patched:
         patched.setattr(revisions, "MIGRATIONS", newer)
         with store.opened(url) as engine, engine.connect() as connection:
             assert connection.execute(text("SELECT y_hat, seen FROM forecasts")).all() == [(7.5, False)]
-        assert store.schema(url).found == "0002"
-    with pytest.raises(ToolError, match=r"revision 0002, of newer code"), store.opened(url):
+        assert store.schema(url).found == NEXT
+    with pytest.raises(ToolError, match=f"revision {NEXT}, of newer code"), store.opened(url):
         pass
-    assert store.schema(url).found == "0002"
+    assert store.schema(url).found == NEXT
     with monkeypatch.context() as patched:
         patched.setattr(revisions, "MIGRATIONS", newer)
-        alembic(url, command.downgrade, "0001")
+        alembic(url, command.downgrade, NEWEST)
     with store.opened(url) as engine:
         assert store.read_forecasts(engine, "cta")["y_hat"].tolist() == [7.5]
     assert differences(url) == []
@@ -184,13 +197,13 @@ def test_a_revision_that_fails_half_way_leaves_the_store_as_it_was(
         pass
     broken = tmp_path / "broken code"
     shutil.copytree(revisions.MIGRATIONS, broken)
-    half = SECOND.replace("\ndef downgrade", "    op.execute('SELECT * FROM nowhere')\n\ndef downgrade")
-    (broken / "versions" / "0002_seen.py").write_text(half)
+    half = AFTER.replace("\ndef downgrade", "    op.execute('SELECT * FROM nowhere')\n\ndef downgrade")
+    (broken / "versions" / f"{NEXT}_seen.py").write_text(half)
     with monkeypatch.context() as patched:
         patched.setattr(revisions, "MIGRATIONS", broken)
         with pytest.raises(ToolError, match="nowhere"), store.opened(url):
             pass
-    assert store.schema(url).found == "0001"
+    assert store.schema(url).found == NEWEST
     assert differences(url) == []
 
 
