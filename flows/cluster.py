@@ -106,16 +106,24 @@ def _gpu(runner: Dask, devices: list[str], worker: int) -> dict[str, Any]:
 def _client(address: str, security: Security | None) -> Iterator[Client]:
     """A client of the cluster, once it has a worker."""
     try:
-        with Client(address, security=security, set_as_default=False, timeout=PATIENCE_S) as client:
-            client.wait_for_workers(1, timeout=PATIENCE_S)
-            yield client
+        client = Client(address, security=security, set_as_default=False, timeout=PATIENCE_S)
     except OSError as error:  # a TimeoutError is one too
-        raise ToolError(
-            f"a Dask scheduler at {address} with a worker at least",
-            f"none within {PATIENCE_S} s: {error}",
-            "start `dask scheduler` and `dask worker` (docs/scale.md), or leave runner.address out for a cluster on "
-            "this machine",
-        ) from error
+        raise _nobody(address, error) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE_S)
+        except OSError as error:
+            raise _nobody(address, error) from error
+        yield client
+
+
+def _nobody(address: str, error: OSError) -> ToolError:
+    return ToolError(
+        f"a Dask scheduler at {address} with a worker at least",
+        f"none within {PATIENCE_S} s: {error}",
+        "start `dask scheduler` and `dask worker` (docs/scale.md), or leave runner.address out for a cluster on this "
+        "machine",
+    )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
@@ -24,12 +25,14 @@ from prefect.workers.process import ProcessWorker
 from daycast.config import Dataset
 from daycast.errors import ConfigError, ToolError
 from daycast.settings import Settings
+from flows import turns
 from flows.monitoring import ALARM, resource
 from flows.newest import SUPERSEDED
 
 POOLS = {"cpu": "daycast: all flows", "gpu": "daycast: the heavy steps of training, while it has a worker"}
 FLOWS = ("forecasting", "monitoring", "training", "backfill", "modelling")  # whose failures are told
 LOST = timedelta(seconds=90)  # three heartbeats
+PAGE = 200
 
 
 @contextmanager
@@ -68,15 +71,24 @@ def deploy(settings: Settings, dataset: Dataset, url: str | None = None, lost: t
     with server(url) as prefect:
         for name, description in POOLS.items():
             _pool(prefect, name, description)
+        turns.make(prefect, dataset.name)
         _declared(settings, dataset, str(PREFECT_API_URL.value()))
         ids = {name: _id(prefect, f"{name}/{dataset.name}") for name in ("forecasting", "monitoring", "training")}
         for automation in automations(dataset.name, ids["training"], _id(prefect, "notifying/failures"), lost):
             _automation(prefect, automation)
         return sorted(
             f"{prefect.read_flow(one.flow_id).name}/{one.name}"
-            for one in prefect.read_deployments(limit=200)
+            for one in deployments(prefect)
             if one.name in (dataset.name, "failures")
         )
+
+
+def deployments(prefect: SyncPrefectClient) -> Iterator[DeploymentResponse]:
+    """All of them; the server gives so many at once."""
+    at = 0
+    while some := prefect.read_deployments(limit=PAGE, offset=at):
+        yield from some
+        at += PAGE
 
 
 def automations(dataset: str, training: UUID, notifying: UUID, lost: timedelta = LOST) -> list[AutomationCore]:

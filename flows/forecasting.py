@@ -26,7 +26,4 @@ def forecasting(
     if (superseded := newest.superseded()) is not None:
         return superseded
     tasks.require_champion(dataset)
-    raw = tasks.ingest(dataset, fetch)
-    report = tasks.validate(raw, as_of)
-    data = tasks.prepare(report)
-    return tasks.forecast(data, as_of, horizon)
+    return tasks.forecast(tasks.prepared(dataset, fetch, as_of), as_of, horizon)

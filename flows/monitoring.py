@@ -50,8 +50,7 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
-    data = tasks.prepare(tasks.validate(tasks.ingest(dataset, fetch), as_of))
-    found = monitor(data.until(as_of))
+    found = monitor(tasks.prepared(dataset, fetch, as_of).until(as_of))
     if found.alarm and as_of is None:
         emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": found.reason})
         tell_people(found)

@@ -52,10 +52,10 @@ def _state(newest: FlowRun) -> State[Any]:
 
 
 def _newest_due(prefect: SyncPrefectClient, own: FlowRun) -> FlowRun | None:
-    """The newest run that was due after this one, unless it was called off."""
+    """The newest run that was due after this one, unless it was called off or failed."""
     after = [r for r in _due(prefect, own, datetime.now(UTC)) if r.expected_start_time > own.expected_start_time]  # type: ignore[operator]
-    called_off = (StateType.CANCELLED, StateType.CANCELLING)
-    return next((r for r in after if r.id != own.id and r.state_type not in called_off), None)
+    no_more = (StateType.CANCELLED, StateType.CANCELLING, StateType.FAILED, StateType.CRASHED)
+    return next((r for r in after if r.id != own.id and r.state_type not in no_more), None)
 
 
 def _due(prefect: SyncPrefectClient, own: FlowRun, until: datetime | None) -> list[FlowRun]:

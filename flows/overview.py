@@ -17,7 +17,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from pydantic import BaseModel
 
 from flows import notifying
-from flows.deploying import LOST, server
+from flows.deploying import LOST, deployments, server
 
 LATE = timedelta(minutes=5)  # a run that is due for longer is waiting for a worker, or for another run to end
 
@@ -83,7 +83,7 @@ def overview(url: str | None = None, failures: int = 3) -> Overview:
 
 def _upcoming(prefect: SyncPrefectClient) -> list[Next]:
     found = []
-    for one in prefect.read_deployments(limit=200):
+    for one in deployments(prefect):
         flow = prefect.read_flow(one.flow_id).name
         # One that was due a moment ago waits for a worker to ask; one that is due for long is stuck.
         due = _runs(prefect, [StateType.SCHEDULED], after=datetime.now(UTC) - LATE, deployment=str(one.id))
@@ -124,7 +124,7 @@ def _stuck(prefect: SyncPrefectClient, now: datetime) -> list[Stuck]:
                 reason=f"waits {waits}",
             )
         )
-    for run in _runs(prefect, [StateType.RUNNING]):
+    for run in _runs(prefect, [StateType.RUNNING, StateType.CANCELLING]):
         began = run.start_time or now
         last = _heartbeat(prefect, run, began) if run.deployment_id else None
         # A run that was started by hand sends none where no server was up at first.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from prefect import get_run_logger
+from prefect import State, get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType, WorkPoolStatus
+from prefect.client.schemas.objects import WorkPoolStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment, flow_run
@@ -15,13 +16,15 @@ from prefect.states import Cancelled
 from daycast import settings
 from daycast.config import Config, compose
 from daycast.errors import ToolError
-from daycast.steps import promote, record
+from daycast.steps import promote
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef
-from flows import modelling
+from flows import modelling, tasks
 from flows.modelling import Last
 
 PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
+STARTED_S = 900.0  # once a worker has it: a cluster may have to add a node, and to load a large image
+ENDED_S = 48 * tasks.HOUR
 BETWEEN_S = 5.0
 IN_QUEUE = "AwaitingConcurrencySlot"  # a worker has it, behind another run of the dataset
 
@@ -39,7 +42,7 @@ def modelled(config: Config, overrides: list[str], data: DataRef, last: Last) ->
         elif (sent := _on_gpu(overrides, data, last)) is not None:
             return sent
         else:
-            logger.warning("the heavy steps run on pool cpu: no worker of pool gpu took them in %.0f s", PICKED_UP_S)
+            logger.warning("the heavy steps run on pool cpu: no worker of pool gpu took them in time")
     return modelling.modelled(config, data, last)
 
 
@@ -62,14 +65,13 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
         idempotency_key=f"{flow_run.id}-modelling",  # a retry of this run waits for the same one
     )
     get_run_logger().info("the heavy steps run on pool gpu, as run %s", sent.name)
-    state, deadline = sent.state, time.monotonic() + PICKED_UP_S
+    state, since, until = sent.state, time.monotonic(), time.monotonic() + ENDED_S
     with get_client(sync_client=True) as prefect:
         while state is None or not state.is_final():
-            if state is not None and state.name == IN_QUEUE:
-                deadline = time.monotonic() + PICKED_UP_S
-            waiting = state is None or state.type in (StateType.SCHEDULED, StateType.PENDING)
-            if waiting and time.monotonic() > deadline:
-                prefect.set_flow_run_state(sent.id, Cancelled(message="no worker took it; run on pool cpu instead"))
+            if state is not None and state.name == IN_QUEUE and has_worker("gpu"):
+                since = time.monotonic()
+            if time.monotonic() > min(since + _patience(state), until):
+                prefect.set_flow_run_state(sent.id, Cancelled(message="it took too long; run on pool cpu instead"))
                 return None
             time.sleep(BETWEEN_S)
             state = prefect.read_flow_run(sent.id).state
@@ -77,8 +79,16 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
         raise ToolError(f"run {sent.name} on pool gpu to complete", f"{state.name}: {state.message}", "see its log")
     # What it made is in MLflow, not in a file of its machine.
     here = settings.load()
-    made = record.outcome(here, compose(here.root, given), data)
-    return made.model_copy(update={"champion": promote.promote(here, data.dataset, made.run.run_id)})
+    made = tasks.outcome(compose(here.root, given), data)
+    _, version = promote.decided(here, made.run.run_id)
+    return made.model_copy(update={"champion": tasks.promote(data.dataset, made.run, version)})
+
+
+def _patience(state: State[Any] | None) -> float:
+    """Seconds that a run may stay in a state."""
+    if state is None or state.is_scheduled():
+        return PICKED_UP_S
+    return STARTED_S if state.is_pending() else ENDED_S
 
 
 def _names(overrides: list[str], key: str) -> bool:

@@ -27,10 +27,19 @@ def start(flow: Flow[..., Any], **parameters: Any) -> Any:
 
         with server() as prefect:
             prefect.api_version()  # asked here, a server that refuses ends in a message, in the flow in a trace
-        return flow(**parameters)
+        with temporary_settings(_heartbeat()):
+            return flow(**parameters)
     # The heartbeat thread costs each run a second of waiting, and without a server nobody listens to it.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _ended_with_us(_serve()):
         return flow(**parameters)
+
+
+def _heartbeat() -> dict[Any, int]:
+    """The setting by which a server that looks for dead runs sees that this one lives; nothing where it is off."""
+    from flows.deploying import LOST
+
+    off = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is None
+    return {} if off else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: int(LOST.total_seconds()) // 3}
 
 
 @contextmanager

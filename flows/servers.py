@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 from filelock import FileLock, Timeout
 
+from daycast import models
 from daycast import settings as daycast_settings
 from daycast.adapters import supervision
 from daycast.config import Dataset
-from daycast.errors import ToolError
+from daycast.errors import ConfigError, ToolError
 from daycast.settings import SERVERS, Settings
 from daycast.steps import progress
 from flows import deploying
@@ -42,6 +43,7 @@ def up(settings: Settings, dataset: Dataset, wanted: Wanted) -> bool:
     What an ``up`` that was killed had started is ended, and all of it started anew.
 
     Raises:
+        ConfigError: there is no GPU for the worker that is wanted.
         ToolError: a port is taken, or something did not come up; then nothing is left running. Or all of it runs, but
             otherwise than asked for; then it stays as it is.
     """
@@ -112,6 +114,8 @@ def _elsewhere(settings: Settings, own: set[str]) -> Iterator[Server]:
 
 
 def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
+    if wanted.gpu and not models.gpus():
+        raise ConfigError("a GPU on this machine, as --gpu says", "none", "leave --gpu out: training runs on the CPU")
     before = {s["name"]: int(s["url"].rpartition(":")[2].partition("/")[0]) for s in _told(settings).get("servers", [])}
     servers, programs, environment = planned(settings, wanted, before)
     pid = supervision.launch(folder(settings), programs, environment, settings.root)

@@ -30,7 +30,7 @@ from daycast.steps import split as split_step
 from daycast.steps import transform as transform_step
 from daycast.steps import validate as validate_step
 from daycast.steps import window as window_step
-from daycast.steps.outcomes import ForecastRef
+from daycast.steps.outcomes import ForecastRef, Outcome
 from daycast.steps.reference import (
     BacktestRef,
     BoardRef,
@@ -43,6 +43,7 @@ from daycast.steps.reference import (
     VersionRef,
     WindowsRef,
 )
+from flows import turns
 from flows.keeping import ONCE_MORE, fetch, kept
 
 # Prefect says of each task in a thread that a timeout waits for what blocks to end: docs/operations.md says it once.
@@ -112,6 +113,12 @@ def prepare(dataset: str) -> DataRef:
         return prepare_step.prepare(settings.load(), dataset)
 
 
+def prepared(dataset: str, fetch: bool, as_of: date | None) -> DataRef:
+    """The newest version of a dataset: fetched, validated and prepared by one run at a time."""
+    with turns.taken(dataset):
+        return prepare(validate(ingest(dataset, fetch), as_of))
+
+
 @task(task_run_name="split {data.dataset}", timeout_seconds=HOUR)
 def split(config: Config, data: DataRef) -> FoldsRef:
     with shown("split", data.dataset):
@@ -145,10 +152,15 @@ def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[Backtes
         return compare_step.compare(settings.load(), config, data, folds, tested)
 
 
+@task(task_run_name="begin the run in MLflow", timeout_seconds=HOUR, **RETRIED)
+def begin(config: Config, data: DataRef) -> RunRef:
+    return record_step.open_run(settings.load(), config, data)
+
+
 @contextmanager
 def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
     """The pipeline run in MLflow while the block runs; one that breaks off is marked, and taken up by the next."""
-    run = record_step.open_run(settings.load(), config, data)
+    run = begin(config, data)
     try:
         yield run
     except KeyboardInterrupt:
@@ -211,12 +223,19 @@ def register(
         return register_step.register(settings.load(), config, data, run, board, tuned)
 
 
+@task(task_run_name="find what was made", timeout_seconds=HOUR, **RETRIED)
+def outcome(config: Config, data: DataRef) -> Outcome:
+    """What a run on another machine came to, as MLflow has it."""
+    return record_step.outcome(settings.load(), config, data)
+
+
 @task(task_run_name="promote {version.model}", timeout_seconds=HOUR, **RETRIED)
 def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
     with shown("promote", version.model):
         return promote_step.promote(settings.load(), dataset, run.run_id)
 
 
+@task(task_run_name="find the champion of {dataset}", timeout_seconds=HOUR, **RETRIED)
 def require_champion(dataset: str) -> None:
     """Raise ``PromotionError`` if the dataset has no champion."""
     forecast_step.require_champion(settings.load(), dataset)

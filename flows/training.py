@@ -33,8 +33,7 @@ def training(
     if (superseded := newest.superseded()) is not None:
         return superseded
     config = tasks.configured(overrides)
-    found = tasks.prepare(tasks.validate(tasks.ingest(config.dataset.name, fetch), as_of))
-    data = found.until(as_of)
+    data = tasks.prepared(config.dataset.name, fetch, as_of).until(as_of)
     outcome = pools.modelled(config, overrides, data, last)
     if last != "forecast":
         return outcome

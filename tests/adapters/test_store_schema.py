@@ -127,6 +127,15 @@ def test_a_new_store_has_the_tables_of_the_code_and_its_revision(url: str) -> No
     assert differences(url) == []
 
 
+def test_rows_are_counted_beyond_two_thousand_million(url: str) -> None:
+    with store.opened(url) as engine:
+        if engine.dialect.name == "postgresql":
+            with engine.begin() as connection:
+                connection.execute(text("ALTER SEQUENCE forecasts_id_seq RESTART WITH 3000000000"))
+        store.write_forecasts(engine, "cta", row(), ("gru", "7"), LINEAGE)
+        assert (store.read_forecasts(engine, "cta")["id"].iloc[0] > 2**31) == (engine.dialect.name == "postgresql")
+
+
 def test_every_revision_can_be_taken_back_and_made_again(url: str) -> None:
     with store.opened(url):
         pass

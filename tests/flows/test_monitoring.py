@@ -16,10 +16,11 @@ import pytest
 from flows.monitoring import monitoring
 from tests.project import Project
 
-from daycast.adapters import store
+from daycast.adapters import registry, store
 from daycast.core.lineage import Lineage
 from daycast.steps.data import frame
 from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.register import DATA_UNTIL
 from flows import running
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
@@ -110,6 +111,15 @@ def test_only_days_that_had_come_by_the_day_are_judged() -> None:
     own = windows[windows["cutoff"].isin(CUTOFFS)]
     assert own["cutoff"].tolist() == CUTOFFS[:4].tolist()  # from the fifth day on nothing has come
     assert own["n_rows"].tolist() == [8, 6, 4, 2]  # of two series
+
+
+def test_a_forecast_by_a_version_that_had_seen_its_days_is_not_judged(project: Project) -> None:
+    made = project.forecast(as_of=date(2019, 3, 3), horizon=7)
+    champion = registry.find(project.settings.tracking_uri, "daycast-tiny", made.champion.version)
+    assert champion is not None
+    assert champion.tags[DATA_UNTIL] > "2019-03-10"
+    windows = pd.read_csv(monitored(None).windows, parse_dates=["cutoff"])
+    assert pd.Timestamp(made.cutoff) not in set(windows["cutoff"])
 
 
 @pytest.mark.parametrize("forecasts", [0.9], indirect=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flows.forecasting import forecasting
 from prefect import flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from tests.project import Project
 
 from daycast.adapters.sources.download import PassingError
@@ -28,6 +29,19 @@ def test_the_same_run_in_processes_comes_to_the_same(project: Project) -> None:
     alike = project.train(*given, last="tune")
     assert project.cached == {f"{step} {name}" for step in ("transform", "window", "tune") for name in models}
     assert alike == made
+
+
+@pytest.mark.parametrize(("own", "used"), [(180, 30), (None, None)])
+@pytest.mark.usefixtures("project")
+def test_a_run_by_hand_on_a_server_tells_that_it_lives_before_it_is_taken_for_dead(
+    own: int | None, used: int | None
+) -> None:
+    @flow
+    def asked() -> int | None:
+        return PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: own}):
+        assert running.start(asked) == used
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import psutil
 import pytest
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled, Scheduled
 from tests.flows.house import House, listening, port_of
 from tests.project import lay_out
 
+from daycast import models
 from daycast.adapters import supervision
 from daycast.settings import running
 from daycast.steps import data
@@ -148,6 +152,27 @@ def test_the_heavy_steps_of_training_run_on_the_gpu_pool_while_it_has_a_worker_a
     assert "the heavy steps run on pool cpu: no worker of pool gpu took them" in log
 
 
+def test_what_is_next_and_what_is_stuck_is_told(house: House) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    with house.prefect() as prefect:
+        at = prefect.read_deployment_by_name("modelling/tiny").id
+        waiting = prefect.create_flow_run_from_deployment(at, state=Scheduled(scheduled_time=long_ago))
+    told = house.daycast("status")["prefect"]
+    due = {one["deployment"]: datetime.fromisoformat(one["due"]) for one in told["upcoming"]}
+    assert set(due) == {"forecasting/tiny", "monitoring/tiny", "training/tiny"}
+    local = {name: at.astimezone(ZoneInfo("America/Chicago")).time() for name, at in due.items()}
+    assert local == {"forecasting/tiny": time(6), "monitoring/tiny": time(7), "training/tiny": time(8)}
+    (stuck,) = told["stuck"]
+    assert (stuck["run"], stuck["reason"]) == (waiting.name, "waits for a worker")
+    shown = house.run("status").stdout
+    for heading in ("Pools", "Running", "Next", "Failed last", "Stuck"):
+        assert heading in shown
+    assert f"{waiting.name}: " in shown.partition("Stuck")[2]
+    assert "forecasting/tiny" in shown.partition("Next")[2]
+    with house.prefect() as prefect:
+        prefect.set_flow_run_state(waiting.id, Cancelled())
+
+
 def test_the_pages_are_named(house: House) -> None:
     done = house.run("ui", "--no-browser")
     assert done.returncode == 0, done.stderr
@@ -196,6 +221,14 @@ def test_a_port_that_is_taken_is_named_with_who_has_it_and_nothing_is_left_runni
         said = house.daycast("up", "--detach", "--prefect-port", str(port), code=6)
     assert f"port {port} to be free" in said
     assert f"process {os.getpid()}" in said
+    assert house.processes() == []
+
+
+def test_a_worker_for_a_gpu_that_is_not_there_is_refused(house: House) -> None:
+    if models.gpus():
+        pytest.skip("this machine has a GPU")
+    said = house.daycast("up", "--detach", "--gpu", code=2)
+    assert "a GPU on this machine" in said
     assert house.processes() == []
 
 
@@ -261,3 +294,6 @@ def test_ctrl_c_ends_all_of_it(house: House) -> None:
     assert watching.returncode == 0, err
     assert house.processes() == []
     assert "Traceback" not in out + err
+    for what in ("what", "URL", "pid", "health", "mlflow", "prefect", "worker-cpu", "http://127.0.0.1:"):
+        assert what in out
+    assert out.count("healthy") >= 3

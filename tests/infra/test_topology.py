@@ -221,6 +221,20 @@ def test_a_second_machine_forecasts_with_the_champion_from_the_servers_alone(
     pd.testing.assert_frame_equal(team.forecasts(), trained)
 
 
+def remembered(team: Team) -> dict[str, list[str]]:
+    """What the servers of Prefect and Optuna know: runs of training that completed, schedules, trials."""
+    api, auth = team.stack.address("prefect") + "/api", ("daycast", team.stack.secret("prefect_password"))
+    asked = {"flow_runs": {"name": {"like_": "training"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    deployments = httpx.post(f"{api}/deployments/filter", json={}, auth=auth).json()
+    with create_engine(team.stack.worker(Path(), Path())["DAYCAST_STUDIES_URL"]).connect() as studies:
+        trials = studies.execute(text("SELECT study_id, number, state FROM trials ORDER BY trial_id")).all()
+    return {
+        "runs": sorted(run["id"] for run in httpx.post(f"{api}/flow_runs/filter", json=asked, auth=auth).json()),
+        "schedules": sorted(s["id"] for one in deployments for s in one["schedules"]),
+        "trials": [str(trial) for trial in trials],
+    }
+
+
 def wipe(team: Team) -> None:
     """Lose every database and every object."""
     user, password = team.stack.superuser
@@ -240,17 +254,29 @@ def test_after_a_backup_a_wipe_and_a_restore_the_champion_still_forecasts_the_sa
         newest = team.stack.run("backup", "infra/backup", str(kept)).stdout.strip()
     assert sorted(file.name for file in Path(newest).iterdir()) == ["SHA256SUMS", *(f"{d}.dump" for d in DATABASES)]
 
+    before = remembered(team)
+    assert all(before.values())
+
     team.running.close()
     wipe(team)
     team.stack.databases()
     team.up("s3")
+    (team.stack.folder / "secrets" / "mlflow_admin_password").write_text("another one, as the old one was lost")
     team.stack.run("backup", "infra/restore", str(kept))
     team.up("mlflow", "prefect")
+    assert remembered(team) == before
     team.set_up()
 
     pd.testing.assert_frame_equal(team.forecasts(), trained)
     forecast(team.worker(tmp_path), trained)
     pd.testing.assert_frame_equal(team.forecasts(), trained)
+
+
+def test_a_backup_without_its_objects_is_not_restored(team: Team, tmp_path: Path) -> None:
+    newest = Path(team.stack.run("backup", "infra/backup", str(tmp_path / "whole")).stdout.strip())
+    shutil.copytree(newest, tmp_path / "part" / newest.name)
+    with pytest.raises(AssertionError, match="copy the whole of the backups' folder"):
+        team.stack.run("backup", "infra/restore", str(tmp_path / "part"))
 
 
 def test_a_restore_into_databases_that_hold_something_changes_nothing(team: Team, tmp_path: Path) -> None:

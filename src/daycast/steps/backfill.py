@@ -49,8 +49,11 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
     out = []
     for cutoff in cutoffs:
         may = next((v for v, until in champions if until <= cutoff), None)
-        done = may is not None and (cutoff, may.number, may.tags["daycast.run_id"]) in there
-        number = None if may is None else may.number
+        number, steps, wanted = None, 0, 1
+        if may is not None:
+            number, wanted = may.number, int(may.tags["daycast.horizon"])
+            steps = there.get((cutoff, number, may.tags["daycast.run_id"]), 0)
+        done = steps >= wanted
         out.append(Planned(as_of=str(cutoff.date()), cutoff=cutoff.isoformat(), version=number, done=done))
     if all(one.version is None for one in out):
         raise PromotionError(

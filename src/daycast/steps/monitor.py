@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from daycast.adapters import report, store
+from daycast.adapters import registry, report, store
 from daycast.config import Config
 from daycast.core import monitor as core
 from daycast.settings import Settings
-from daycast.steps.data import arrays, seen
+from daycast.steps.data import arrays
+from daycast.steps.data import seen as observed
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
+from daycast.steps.register import DATA_UNTIL
 
 JUDGED = ("unique_id", "cutoff", "ds", "step", "y_hat", "model_version", "made_at")  # columns of the store
 
@@ -28,8 +30,8 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         made = store.read_forecasts(engine, dataset.name, JUDGED)
     season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
     first = made["cutoff"].min() if len(made) else until
-    actuals = seen(settings, data, spec, min(first, until) - season)
-    rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
+    actuals = observed(settings, data, spec, min(first, until) - season)
+    rows = core.matured(made[_foresight(settings, dataset.name, made)], actuals, dataset.season_length, dataset.freq)
     found = core.windows(rows)
     verdict = core.judged(found, rule.windows, rule.at_least)
     folder = settings.state / "monitoring" / dataset.name / str(until.date())
@@ -52,3 +54,14 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         windows=str(folder / "windows.csv"),
         plot=str(folder / "skill.png") if len(found) else None,
     )
+
+
+def _foresight(settings: Settings, dataset: str, made: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of versions that had seen nothing after their cutoffs: others tell nothing of how they forecast.
+
+    `daycast forecast --as-of` makes such rows. A version that is gone, or does not say, is believed.
+    """
+    found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+    until = {v.number: pd.Timestamp(v.tags[DATA_UNTIL]) for v in found if DATA_UNTIL in v.tags}
+    seen = pd.to_datetime(made["model_version"].map(until))
+    return seen.isna() | (seen <= made["cutoff"])

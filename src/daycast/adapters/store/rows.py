@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Engine, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daycast.adapters.store.tables import forecasts
@@ -80,9 +80,10 @@ def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None =
     return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 
 
-def made_forecasts(engine: Engine, dataset: str) -> set[tuple[pd.Timestamp, str, str]]:
-    """Of which cutoffs there are forecasts, by which version, from which run."""
+def made_forecasts(engine: Engine, dataset: str) -> dict[tuple[pd.Timestamp, str, str], int]:
+    """How many steps ahead there are forecasts: by cutoff, version, and the run that made the version."""
     own = forecasts.c
-    query = select(own.cutoff, own.model_version, own.run_id).where(own.dataset == dataset).distinct()
+    one = (own.cutoff, own.model_version, own.run_id)
+    query = select(*one, func.max(own.step)).where(own.dataset == dataset).group_by(*one)
     with engine.connect() as connection:
-        return {(pd.Timestamp(cutoff), version, run_id) for cutoff, version, run_id in connection.execute(query)}
+        return {(pd.Timestamp(cutoff), *by): steps for cutoff, *by, steps in connection.execute(query)}

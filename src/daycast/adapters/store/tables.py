@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
 forecasts = Table(
     "forecasts",
     metadata,
-    Column("id", Integer, primary_key=True),
+    # Of a million series, 14 million rows a day: the numbers of an Integer would last for half a year.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("dataset", String(64), nullable=False),
     Column("unique_id", String(256), nullable=False),
     Column("cutoff", DateTime, nullable=False),  # last timestamp the model saw, inclusive

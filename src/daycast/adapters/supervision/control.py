@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from typing import Any
 from daycast.adapters.supervision.processes import MARK, STOP_S, end, leftovers
 from daycast.errors import ToolError
 
+ROOM = Path("/tmp")  # of sockets
 ENDED_S = 60.0
 BETWEEN_S = 0.2
 
@@ -172,9 +173,16 @@ def _configuration(folder: Path, programs: Sequence[Program], at: Path) -> Itera
 
 
 def _socket(folder: Path) -> Path:
-    # Not in the folder, whose path may be longer than the 107 bytes that the address of a socket may have.
+    # Not in the folder, whose path may be longer than the 107 bytes that the address of a socket may have, nor below
+    # TMPDIR, which a service manager may set otherwise than a shell.
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"daycast-{os.geteuid()}-{name}.sock"
+    own = ROOM / f"daycast-{os.geteuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
+        # Whoever may write there could answer in the supervisor's place.
+        raise ToolError(f"{own} to be a folder of this user's alone", stat.filemode(found.st_mode), "remove it")
+    return own / f"{name}.sock"
 
 
 @contextmanager
