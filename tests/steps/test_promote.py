@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -11,7 +14,7 @@ from tests.project import Project, environment
 
 from daycast.adapters import registry, store, tracking
 from daycast.errors import PromotionError, ToolError
-from daycast.steps import compare, promote
+from daycast.steps import champion, compare, promote
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import register
@@ -120,13 +123,127 @@ def test_promoting_again_changes_nothing_and_writes_nothing(project: Project, ea
     assert registry.versions(project.settings.tracking_uri, NAME) == versions
 
 
-def test_a_promotion_that_was_cut_off_before_the_alias_moved_is_finished_by_the_next(
+def test_a_promotion_that_was_cut_off_after_the_alias_moved_gets_its_line_from_the_next(
     project: Project, strict: After, easy: After
 ) -> None:
-    set_champion(project, strict.version.version)  # as a kill between the history's line and the alias leaves it
+    promote.promote(project.settings, "tiny", strict.outcome.run.run_id)
+    set_champion(project, easy.version.version)  # as a kill between the alias and the end of the turn leaves it
+    shown = champion.told(project.settings, project.config().dataset, None)
+    assert (shown["version"], shown["since"]) == (easy.version.version, None)
+    assert "by other means" in shown["note"]
+    before = len(history(project))
     assert promote.promote(project.settings, "tiny", easy.outcome.run.run_id) == easy.version
+    line = history(project).iloc[-1]
+    assert (line["from_version"], line["to_version"]) == (strict.version.version, easy.version.version)
+    assert len(history(project)) == before + 1
+
+
+def test_a_move_whose_alias_can_not_be_set_is_none(
+    project: Project, strict: After, easy: After, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise ToolError("MLflow to answer", "no", "start it")
+
+    before = history(project)
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "set_alias", refused)
+        with pytest.raises(ToolError):
+            promote.promote(project.settings, "tiny", strict.outcome.run.run_id)
+    pd.testing.assert_frame_equal(history(project), before)
     assert alias(project, "champion").number == easy.version.version
-    pd.testing.assert_frame_equal(history(project), easy.history)
+
+
+def test_of_two_promotions_at_once_one_is_in_force_and_the_history_is_one_chain(
+    project: Project, strict: After, easy: After, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_alias = registry.set_alias
+
+    def slowly(*given: str) -> None:
+        time.sleep(0.5)  # in which the other one comes
+        set_alias(*given)
+
+    def promoted(after: After) -> str:
+        try:
+            return promote.promote(project.settings, "tiny", after.outcome.run.run_id).version
+        except PromotionError as error:
+            assert "took its place meanwhile" in error.found
+            return "refused"
+
+    at = len(history(project))
+    other = next(v for v in registry.versions(project.settings.tracking_uri, NAME) if "champion" not in v.aliases)
+    set_champion(project, other.number)
+    monkeypatch.setattr(registry, "set_alias", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        came = list(pool.map(promoted, (strict, easy)))
+    lines = history(project).iloc[at:]
+    assert sorted(came)[-1] == "refused"  # one was decided against a champion that the other had replaced
+    assert len(lines) == 1
+    assert (lines["from_version"].iloc[0], lines["to_version"].iloc[0]) == (other.number, min(came))
+    assert alias(project, "champion").number == min(came)
+
+
+def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset = project.config().dataset
+    for after in (strict, easy):
+        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+    before = history(project)
+    moved = easy.version.version, strict.version.version
+    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=True) == moved
+    pd.testing.assert_frame_equal(history(project), before)
+    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=False) == moved
+    assert alias(project, "champion").number == strict.version.version
+    line = history(project).iloc[-1]
+    assert (line["kind"], line["from_version"], line["to_version"], line["reason"]) == ("rollback", *moved, "too low")
+    assert line["actor"] == champion.actor()
+    shown = champion.told(project.settings, dataset, None)
+    assert (shown["version"], shown["kind"], shown["from_version"]) == (moved[1], "rollback", moved[0])
+    with pytest.raises(PromotionError, match=r"(?s)not rolled back before.*--force"):
+        promote.promote(project.settings, "tiny", easy.outcome.run.run_id)
+    assert alias(project, "champion").number == strict.version.version
+    assert promote.override(project.settings, "tiny", easy.version.version, "it was the weather") == easy.version
+    assert history(project).iloc[-1][["kind", "reason"]].tolist() == ["override", "it was the weather"]
+    assert promote.promote(project.settings, "tiny", easy.outcome.run.run_id) == easy.version
+
+
+def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
+    project: Project, strict: After, easy: After
+) -> None:
+    for after in (strict, easy):
+        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+    before = history(project)
+    loaded = registry.load(project.settings.tracking_uri, NAME, strict.version.version)
+    weights = loaded.folder / "artifacts" / "serving.json"
+    kept = weights.read_bytes()
+    weights.write_text("{}")
+    try:
+        with pytest.raises(PromotionError, match=r"(?s)to load, and to forecast.*daycast history"):
+            champion.rollback(project.settings, project.config().dataset, None, "why not", dry_run=False)
+    finally:
+        weights.write_bytes(kept)
+    pd.testing.assert_frame_equal(history(project), before)
+    assert alias(project, "champion").number == easy.version.version
+
+
+@pytest.mark.parametrize("to", ["4711", None, "same"])
+def test_there_is_no_way_back_to_what_is_not_there(project: Project, easy: After, to: str | None) -> None:
+    dataset = project.config().dataset
+    if to is None:
+        dataset = dataset.model_copy(update={"name": "another"})
+    with pytest.raises(PromotionError):
+        champion.rollback(
+            project.settings, dataset, easy.version.version if to == "same" else to, "why not", dry_run=False
+        )
+    assert alias(project, "champion").number == easy.version.version
+
+
+def test_who_was_champion_on_a_day_is_told_in_the_datasets_own_time(project: Project, easy: After) -> None:
+    dataset = project.config().dataset
+    first = history(project)["decided_at"].iloc[0].tz_convert(dataset.timezone).date()
+    assert champion.told(project.settings, dataset, first)["version"]
+    with pytest.raises(PromotionError, match="none up to that day"):
+        champion.told(project.settings, dataset, first - timedelta(days=1))
 
 
 def test_promoting_an_older_run_obeys_what_was_decided_then(project: Project, strict: After, easy: After) -> None:

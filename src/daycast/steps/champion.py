@@ -65,11 +65,11 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
                 f"version {number}, which took its place meanwhile",
                 "decide again: repeat the command",
             )
-        if turn.newest != to:
-            before = turn.newest if number == to else number
-            turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
-        if number != to:
-            registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
+        if turn.newest == number == to:
+            return
+        before = turn.newest if number == to else number
+        turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
+        registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
 
 
 def actor() -> str:
