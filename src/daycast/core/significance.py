@@ -78,6 +78,42 @@ def lead(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str, float], m
     return Lead(low / best if best > 0 else 0.0, 1 - level, origins, block)
 
 
+def equal_accuracy(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str, float], metric: str) -> float | None:
+    """How probable a lead as large as the model's is if it were no better: the test of Diebold and Mariano, one-sided.
+
+    Of the means over series and steps of each origin's losses, which hang together over as many origins as forecast a
+    day in common. With the correction for small samples of Harvey, Leybourne and Newbold, and Bartlett's weights (Newey
+    and West, https://doi.org/10.2307/1913610), by which the variance can't be negative.
+
+    Args:
+        rows: the model's, as ``metrics.score`` takes them.
+        other: the other's, the same rows in any order.
+        scales: series → the scale of its MASE, in units of y.
+        metric: as for ``lead``; of ``rmse``, it is squared errors that are compared.
+
+    Returns:
+        A probability, or ``None`` where origins are too few: of fewer than ``FEWEST`` stretches without an overlap.
+    """
+    from scipy.stats import t
+
+    total, count = metrics.by_origin(rows, scales, metric)
+    others, counts = metrics.by_origin(other, scales, metric)
+    scored = (count.sum(axis=1) > 0) & (counts.sum(axis=1) > 0)
+    difference = (others[scored].sum(axis=1) / counts[scored].sum(axis=1)) - (
+        total[scored].sum(axis=1) / count[scored].sum(axis=1)
+    )
+    n, h = len(difference), max(bootstrap.overlapping(rows), 1)
+    if n < FEWEST * h:
+        return None
+    off = difference - difference.mean()
+    lags = [float(off[k:] @ off[: n - k]) / n for k in range(h)]
+    variance = lags[0] + 2 * sum((1 - k / h) * lag for k, lag in enumerate(lags[1:], start=1))
+    if variance <= 0:  # the same lead at every origin
+        return 0.0 if difference.mean() > 0 else 1.0
+    small = math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
+    return float(t.sf(small * difference.mean() / math.sqrt(variance / n), n - 1))
+
+
 def _value(metric: str, total: Float, count: Float) -> Float:
     """A metric ``(...,)`` of sums and counts ``(..., N)`` over series."""
     return bootstrap.mean_of_series(total, count, root=metric == "rmse")

@@ -1,0 +1,157 @@
+"""The gate: a challenger beside the champion and the baselines, at the same rows, by named checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from daycast.core import metrics, significance
+from daycast.core.forecast import quantile_columns
+from daycast.core.verdict import improvement
+
+Rows = pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a challenger has to fulfil.
+
+    Attributes:
+        name: what it is about.
+        passed: whether it does.
+        value: what was measured, if it is a number.
+        threshold: what was asked for, in the same unit.
+        reason: a sentence with the figures.
+    """
+
+    name: str
+    passed: bool
+    value: float | None
+    threshold: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is asked for; fractions unless said otherwise.
+
+    Attributes:
+        margin: relative improvement over the champion.
+        significance: the probability at most that a challenger passes that is no better; ``None`` asks for the margin.
+        step_worse: how much worse than the champion a horizon step may be.
+        series_worse: beyond which a series counts as much worse than by the champion,
+        series_share: and how many of all series may be.
+        coverage: least and greatest share of values inside the 80 % interval.
+    """
+
+    margin: float
+    significance: float | None
+    step_worse: float
+    series_worse: float
+    series_share: float
+    coverage: tuple[float, float]
+
+
+def same_rows(scored: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Of each model, the rows that all have, in one order; only of values that were observed.
+
+    Args:
+        scored: model → forecast rows with actuals, ``unique_id, cutoff, ds, step, y_hat, y`` and maybe quantiles.
+    """
+    keys = ["unique_id", "cutoff", "ds"]
+    common = None
+    for rows in scored.values():
+        own = pd.MultiIndex.from_frame(rows.dropna(subset="y")[keys])
+        common = own if common is None else common.intersection(own)
+    assert common is not None
+    order = common.sort_values()
+    return {name: rows.set_index(keys).loc[order].reset_index() for name, rows in scored.items()}
+
+
+def against(
+    name: str, rows: Rows, other: Rows, scales: Mapping[str, float], metric: str, limits: Limits
+) -> list[Check]:
+    """Whether a challenger beats the champion: by the margin, and by more than chance in two ways.
+
+    Args:
+        name: the champion's, for people.
+        rows: the challenger's, of ``same_rows``; ``other``: the champion's.
+        scales: series → the scale of its MASE, in units of y.
+        metric: what is compared, lower is better.
+    """
+    own, best = (metrics.score(r, scales).overall[metric] for r in (rows, other))
+    gain = improvement(own, best) if np.isfinite([own, best]).all() else float("nan")
+    enough = bool(gain > 0 and gain >= limits.margin)
+    told = (
+        f"{metric} {own:,.4g} against {best:,.4g} of {name}: {100 * gain:+.1f} %, {100 * limits.margin:.1f} % asked for"
+    )
+    out = [Check("better than the champion", enough, gain, limits.margin, told)]
+    if limits.significance is not None:
+        level = limits.significance
+        lead = significance.lead(rows, other, scales, metric, level)
+        blocks = f"{lead.origins} origins in blocks of {lead.block}"
+        low = (
+            "too few to tell"
+            if lead.low is None
+            else f"{100 * lead.low:+.1f} % at least, with {1 - level:.0%} confidence"
+        )
+        out.append(Check("better by the bootstrap", lead.sure, lead.low, 0.0, f"{low}, from {blocks}"))
+        chance = significance.equal_accuracy(rows, other, scales, metric)
+        said = "too few origins to tell" if chance is None else f"p = {chance:.3g}, {level:g} asked for"
+        sure = chance is not None and chance <= level
+        out.append(Check("better by Diebold-Mariano", sure, chance, level, said))
+    return out
+
+
+def over_baselines(rows: Rows, baselines: Mapping[str, Rows], scales: Mapping[str, float], metric: str) -> list[Check]:
+    """Whether a challenger is better than each naive baseline, at the same rows."""
+    own, out = metrics.score(rows, scales).overall[metric], []
+    for name, other in baselines.items():
+        value = metrics.score(other, scales).overall[metric]
+        gain = improvement(own, value)
+        told = f"{metric} {own:,.4g} against {value:,.4g}: {100 * gain:+.1f} %"
+        out.append(Check(f"better than {name}", bool(gain > 0), gain, 0.0, told))
+    return out
+
+
+def nowhere_much_worse(rows: Rows, other: Rows, scales: Mapping[str, float], limits: Limits) -> list[Check]:
+    """Whether no horizon step, and of many series no more than some, are much worse than by the champion, by MAE."""
+    own, before = metrics.score(rows, scales), metrics.score(other, scales)
+    steps = own.by_step.set_index("step")["mae"] / before.by_step.set_index("step")["mae"] - 1
+    worst = steps.fillna(0.0).idxmax()  # 0 of 0: both without an error
+    most = float(steps.fillna(0.0).max())
+    told = f"step {worst} is {100 * most:+.1f} %, {100 * limits.step_worse:.0f} % allowed"
+    out = [Check("no step much worse", most <= limits.step_worse, most, limits.step_worse, told)]
+    series = own.by_series.set_index("unique_id")["mae"] / before.by_series.set_index("unique_id")["mae"] - 1
+    if len(series) > 1:
+        share = float((series.fillna(0.0) > limits.series_worse).mean())
+        told = (
+            f"{share:.1%} of {len(series):,} series are worse by more than {limits.series_worse:.0%}, "
+            f"{limits.series_share:.0%} allowed"
+        )
+        out.append(Check("few series much worse", share <= limits.series_share, share, limits.series_share, told))
+    return out
+
+
+def covered(rows: Rows, limits: Limits) -> Check:
+    """Whether as many values lay inside the 80 % interval as should.
+
+    Args:
+        rows: with ``q0.1`` and ``q0.9`` as they were issued at each origin; without, it fails.
+    """
+    low, high = limits.coverage
+    if not {"q0.1", "q0.9"} <= set(quantile_columns(rows)):
+        return Check("coverage", False, None, low, "no 80 % interval to look at")
+    seen = rows.dropna(subset=["y", "q0.1", "q0.9"])
+    share = float(((seen["q0.1"] <= seen["y"]) & (seen["y"] <= seen["q0.9"])).mean()) if len(seen) else float("nan")
+    told = f"{share:.1%} of {len(seen):,} values inside the 80 % interval, {low:.0%} .. {high:.0%} asked for"
+    return Check("coverage", bool(low <= share <= high), share, low if share < low else high, told)
+
+
+def passed(checks: Iterable[Check]) -> bool:
+    """Whether all are; of none at all, it is not."""
+    found = list(checks)
+    return bool(found) and all(check.passed for check in found)
