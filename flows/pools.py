@@ -80,8 +80,8 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
     # What it made is in MLflow, not in a file of its machine.
     here = settings.load()
     made = tasks.outcome(compose(here.root, given), data)
-    _, version = promote.decided(here, made.run.run_id)
-    return made.model_copy(update={"champion": tasks.promote(data.dataset, made.run, version)})
+    decision, versions = promote.decided(here, made.run.run_id)
+    return made.model_copy(update={"champion": tasks.promote(data.dataset, made.run, versions[decision.winner])})
 
 
 def _patience(state: State[Any] | None) -> float:

@@ -157,11 +157,17 @@ def promote(
         return
     with console.progress(quiet):
         found = summary.newest(here, configured, overrides or [], REGISTERED)
-        decision, version = step.decided(here, found.run_id)
-        if not dry_run:
-            version = step.promote(here, configured.dataset.name, found.run_id)
-    told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "decision": decision.to_json()}
-    console.machine(told) if as_json else summary.show_decision(decision, version, dry_run)
+        judged = step.judged(here, configured.dataset.name, found.run_id, configured.promotion)
+    if not as_json:
+        summary.show_checks(judged)
+    version = judged.version
+    if not dry_run:
+        version = step.obey(here, configured.dataset.name, found.run_id, judged, configured.promotion)
+    told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "may": judged.may}
+    if as_json:
+        console.machine({**told, "decision": judged.to_json()})
+    else:
+        summary.show_decision(judged.decision, version, dry_run)
 
 
 def leaderboard(

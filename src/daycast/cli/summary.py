@@ -18,6 +18,7 @@ from daycast.settings import Settings
 from daycast.steps import compare, keys
 from daycast.steps.data import in_force
 from daycast.steps.outcomes import ForecastRef, Outcome
+from daycast.steps.promote import Judged
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
 from daycast.steps.validate import Validated
@@ -136,6 +137,16 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> Non
         console.heading(f"Champion then: {told}, for backfills; the champion has seen later days, and stays")
     for reason in decision.reasons:
         console.line(f"  - {reason}")
+
+
+def show_checks(judged: Judged) -> None:
+    """The gate's checks as a table, and the verdict."""
+    if not judged.checks:
+        return
+    lines = [{"": "passed" if c.passed else "FAILED", "check": c.name, "reason": c.reason} for c in judged.checks]
+    beside = f"beside version {judged.champion}" if judged.champion else "without a champion to compare with"
+    console.table(pd.DataFrame(lines), f"The gate, {beside}")
+    console.line(f"  {'every check passed' if judged.may else 'not promoted: a check failed'}")
 
 
 def show_forecast(made: ForecastRef) -> None:

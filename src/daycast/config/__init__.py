@@ -6,7 +6,7 @@ Only the dataset section is imported at once: the stages of DVC read it alone, a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from daycast.config.compose import UNUSED, compose, config_hash, dataset_only
+from daycast.config.compose import UNUSED, compose, config_hash, dataset_only, recorded
 from daycast.config.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = [
     "compose",
     "config_hash",
     "dataset_only",
+    "recorded",
 ]
 
 _IN_SECTIONS = ("Backtest", "Config", "Intervals", "Runner", "Trainer", "Tuning")

@@ -21,6 +21,7 @@ from daycast.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
+    from daycast.config.promotion import Promotion
     from daycast.config.sections import Config
 
 T = TypeVar("T", bound=Section)
@@ -93,6 +94,24 @@ def dataset_only(root: Path, name: str) -> Dataset:
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"YAML in {place}", " ".join(str(error).split()), "mend the file") from error
     return _validate(Dataset, plain, {"dataset": place}, at="dataset")
+
+
+def recorded(text: str, promotion: Promotion | None = None) -> Config:
+    """The configuration of an earlier run, from the YAML that it left.
+
+    Args:
+        promotion: in place of the run's own gate.
+
+    Raises:
+        ConfigError: it does not fit the schema of this code.
+    """
+    from yaml import safe_load
+
+    from daycast.config.sections import Config
+
+    values = safe_load(text)
+    values |= {} if promotion is None else {"promotion": promotion.model_dump(mode="json")}
+    return _validate(Config, values, {"": "config.yaml of the run"}, together=False)
 
 
 def config_hash(config: Config, without: Sequence[str] = UNUSED) -> str:

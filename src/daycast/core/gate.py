@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from daycast.core import metrics, significance
-from daycast.core.forecast import quantile_columns
 from daycast.core.verdict import improvement
 
 Rows = pd.DataFrame
@@ -136,18 +135,16 @@ def nowhere_much_worse(rows: Rows, other: Rows, scales: Mapping[str, float], lim
     return out
 
 
-def covered(rows: Rows, limits: Limits) -> Check:
+def covered(share: float | None, limits: Limits) -> Check:
     """Whether as many values lay inside the 80 % interval as should.
 
     Args:
-        rows: with ``q0.1`` and ``q0.9`` as they were issued at each origin; without, it fails.
+        share: of the values that came, inside the interval as it was issued at its origin; ``None`` without intervals.
     """
     low, high = limits.coverage
-    if not {"q0.1", "q0.9"} <= set(quantile_columns(rows)):
+    if share is None or np.isnan(share):
         return Check("coverage", False, None, low, "no 80 % interval to look at")
-    seen = rows.dropna(subset=["y", "q0.1", "q0.9"])
-    share = float(((seen["q0.1"] <= seen["y"]) & (seen["y"] <= seen["q0.9"])).mean()) if len(seen) else float("nan")
-    told = f"{share:.1%} of {len(seen):,} values inside the 80 % interval, {low:.0%} .. {high:.0%} asked for"
+    told = f"{share:.1%} of the values inside the 80 % interval, {low:.0%} .. {high:.0%} asked for"
     return Check("coverage", bool(low <= share <= high), share, low if share < low else high, told)
 
 

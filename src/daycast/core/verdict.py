@@ -33,7 +33,7 @@ class Decision:
 
     Attributes:
         winner: the model's name.
-        is_baseline: whether it is a naive baseline.
+        baseline: name of the best naive baseline.
         promote: whether the winner may become champion.
         reasons: sentences with figures, the verdict last.
         checks: what was tested, by model: ``name``, ``passed``, ``value`` and ``threshold``. Values are relative
@@ -42,10 +42,15 @@ class Decision:
     """
 
     winner: str
-    is_baseline: bool
+    baseline: str
     promote: bool
     reasons: tuple[str, ...]
     checks: tuple[dict[str, Any], ...]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the winner is a naive baseline."""
+        return self.winner == self.baseline
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -125,7 +130,7 @@ def decide(
         others = f"no model beats it {'by enough and surely' if leads else 'by enough'}"
         others = others if checks else "nothing else was compared"
         verdict = f"{base} wins: the best baseline, {metric} {_figure(value[base])}, and {others}"
-    return Decision(passed[0] if passed else base, not passed, True, (*reasons, verdict), tuple(checks))
+    return Decision(passed[0] if passed else base, base, True, (*reasons, verdict), tuple(checks))
 
 
 def _surely(lead: Lead) -> str:

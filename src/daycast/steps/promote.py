@@ -1,77 +1,154 @@
-"""Obey a recorded decision: let the alias ``champion`` name the winner, and write down that it does."""
+"""Judge a run's winner beside the champion, and let the alias ``champion`` name it if every check passed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from daycast.adapters import registry, tracking
+from daycast.config import Promotion, recorded
 from daycast.core import history
+from daycast.core.gate import Check
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
+from daycast.steps import gate
 from daycast.steps.champion import CHAMPION, Why, move, moves
 from daycast.steps.record import tracker
-from daycast.steps.reference import VersionRef
+from daycast.steps.reference import DataRef, VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
+GATE = "gate.json"  # artifact of the run: every check
 
 
-def decided(settings: Settings, run_id: str) -> tuple[Decision, VersionRef]:
-    """The decision that a run recorded, and the version of its winner.
+@dataclass(frozen=True)
+class Judged:
+    """What the gate says of a run's winner.
+
+    Attributes:
+        decision: of the run, on its leaderboard.
+        version: the winner's.
+        champion: number of the version that it was judged beside; ``None`` if there was none.
+        checks: empty where nothing had to be checked: it is champion already, or won as of a past day.
+        of_the_past: whether it won as of a past day, and the champion has seen later ones.
+    """
+
+    decision: Decision
+    version: VersionRef
+    champion: str | None
+    checks: tuple[Check, ...]
+    of_the_past: bool = False
+
+    @property
+    def may(self) -> bool:
+        """Whether the winner may forecast from now on."""
+        stays = self.champion == self.version.version
+        return not self.of_the_past and (stays or all(check.passed for check in self.checks))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        checks = [asdict(check) for check in self.checks]
+        return {**self.decision.to_json(), "champion": self.champion, "gate": checks}
+
+
+def judged(
+    settings: Settings, dataset: str, run_id: str, promotion: Promotion | None = None, model: str | None = None
+) -> Judged:
+    """Let the gate judge a run's winner; nothing is changed.
+
+    Args:
+        promotion: the gate; ``None`` for the run's own.
+        model: another one of the run that has a version.
 
     Raises:
         PromotionError: the run ended before it registered a winner.
         ToolError: there is no such run.
     """
-    where = tracker(settings)
-    run = tracking.find(where, run_id)
-    try:
-        decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
-        versions = json.loads(tracking.text(where, run_id, VERSIONS))
-    except ToolError as error:
-        raise PromotionError(
-            "a run that went as far as to register its winner",
-            f"run {run_id} ({run.name}) did not",
-            "do it again with `daycast run` and the same overrides: what it did is not repeated",
-        ) from error
-    return decision, VersionRef(**versions[decision.winner])
+    decision, versions = decided(settings, run_id)
+    version = versions[model or decision.winner]
+    before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
+    number = None if before is None else before.number
+    if number == version.version:
+        return Judged(decision, version, number, ())
+    own = registry.find(settings.tracking_uri, version.name, version.version)
+    if own is None:
+        raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
+    tags = tracking.find(tracker(settings), run_id).tags
+    # ISO; a version that does not say may have seen anything
+    if before is not None and "daycast.as_of" in tags and before.tags.get(DATA_UNTIL, "9") > own.tags[DATA_UNTIL]:
+        return Judged(decision, version, number, (), of_the_past=True)
+    left = history.rolled_back(moves(settings, dataset), version.version)
+    told = "it was, and is the same model as then" if left else "it was not"
+    checks = [
+        Check("winner of its run", decision.promote, None, None, decision.reasons[-1]),
+        Check("not rolled back before", not left, None, None, told),
+    ]
+    config = recorded(tracking.text(tracker(settings), run_id, "config.yaml"), promotion)
+    if config.promotion.champion is not None:
+        asked = gate.Asked(run_id, own, before)
+        checks += gate.judged(settings, config, _data(settings, dataset, run_id, tags), asked)
+    return Judged(decision, version, number, tuple(checks))
 
 
-def _is_of_the_past(settings: Settings, run_id: str, version: VersionRef, champion: registry.Version) -> bool:
-    if "daycast.as_of" not in tracking.find(tracker(settings), run_id).tags:
-        return False
-    found = registry.versions(settings.tracking_uri, version.name)
-    own = next(v.tags[DATA_UNTIL] for v in found if v.number == version.version)
-    return champion.tags.get(DATA_UNTIL, "9") > own  # ISO; one that does not say may have seen anything
+def promote(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None = None) -> VersionRef:
+    """Make the run's winner champion if every check passes; doing it again changes nothing. As ``judged`` and ``obey``.
+
+    Args:
+        promotion: the gate; ``None`` for the run's own.
+    """
+    return obey(settings, dataset, run_id, judged(settings, dataset, run_id, promotion), promotion)
 
 
-def promote(settings: Settings, dataset: str, run_id: str) -> VersionRef:
-    """Make the run's winner champion; doing it again changes nothing.
+def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion: Promotion | None) -> VersionRef:
+    """Make the winner champion if it may be; where there is none and it may not, the best baseline.
 
     The winner of a run as of a past day does not take the place of a champion that has seen later days: it is marked as
     one that backfills may use, and returned as not in force.
 
+    Args:
+        promotion: the gate; ``None`` for the run's own.
+
     Raises:
-        PromotionError: the decision does not allow it, there is nothing to promote, the winner was rolled back before,
-            or there is another champion by now.
+        PromotionError: a check failed, there is nothing to promote, or there is another champion by now.
     """
-    decision, version = decided(settings, run_id)
-    if not decision.promote:
-        raise PromotionError("a decision that allows promotion", "; ".join(decision.reasons), "train a better model")
-    before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
-    if before is not None and before.number != version.version and _is_of_the_past(settings, run_id, version, before):
+    version = found.version
+    if found.of_the_past:
         registry.tag(settings.tracking_uri, version.name, version.version, {WON_THEN: run_id})
         return version.model_copy(update={"in_force": False})
-    if history.rolled_back(moves(settings, dataset), version.version):
-        raise PromotionError(
-            f"a winner of {dataset} that was not rolled back before",
-            f"version {version.version}, the same model as then",
-            "train another one, or insist: `daycast promote --version N --force --reason TEXT`",
-        )
-    why = Why("promotion", run_id, decision.reasons[-1], decision.to_json())
-    move(settings, dataset, version.version, why, None if before is None else before.number)
+    if found.checks:
+        tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
+    if not found.may and found.champion is None and found.decision.baseline != version.model:
+        return _baseline(settings, dataset, run_id, promotion, found)
+    if not found.may:
+        raise _refused(dataset, found)
+    why = Why("promotion", run_id, found.decision.reasons[-1], found.to_json())
+    move(settings, dataset, version.version, why, found.champion)
     return version
+
+
+def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
+    """Let the best baseline serve where there is no champion and the winner may not be one."""
+    found = judged(settings, dataset, run_id, promotion, winner.decision.baseline)
+    if not found.may:
+        raise _refused(dataset, winner)
+    failed = ", ".join(check.name for check in winner.checks if not check.passed)
+    reason = f"the best baseline, as there is no champion and {winner.version.model} failed: {failed}"
+    move(settings, dataset, found.version.version, Why("promotion", run_id, reason, winner.to_json()), None)
+    return found.version
+
+
+def _refused(dataset: str, found: Judged) -> PromotionError:
+    version, champion = found.version, found.champion
+    stays = f"version {champion} stays champion" if champion else f"{dataset} has no champion yet"
+    return PromotionError(
+        f"every check of the gate passed by version {version.version} ({version.model})",
+        "; ".join(f"{check.name}: {check.reason}" for check in found.checks if not check.passed),
+        f"nothing has to be done, {stays}; or insist: `daycast promote dataset={dataset} --version {version.version} "
+        "--force --reason TEXT`",
+    )
 
 
 def override(settings: Settings, dataset: str, number: str, reason: str) -> VersionRef:
@@ -88,3 +165,31 @@ def override(settings: Settings, dataset: str, number: str, reason: str) -> Vers
     why = Why("override", found[number].tags["daycast.run_id"], reason)
     move(settings, dataset, number, why, None if before is None else before.number)
     return VersionRef(name=name, version=number, model=found[number].tags["daycast.model"])
+
+
+def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, VersionRef]]:
+    """The decision that a run recorded, and the versions that came of it, by model.
+
+    Raises:
+        PromotionError: the run ended before it registered a winner.
+        ToolError: there is no such run.
+    """
+    where = tracker(settings)
+    run = tracking.find(where, run_id)
+    try:
+        decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
+        versions = json.loads(tracking.text(where, run_id, VERSIONS))
+    except ToolError as error:
+        raise PromotionError(
+            "a run that went as far as to register its winner",
+            f"run {run_id} ({run.name}) did not",
+            "do it again with `daycast run` and the same overrides: what it did is not repeated",
+        ) from error
+    return decision, {name: VersionRef(**told) for name, told in versions.items()}
+
+
+def _data(settings: Settings, dataset: str, run_id: str, tags: Mapping[str, str]) -> DataRef:
+    """The data that a run was of."""
+    pointers = json.loads(tracking.text(tracker(settings), run_id, "data_pointers.json"))
+    version, as_of = tags["daycast.data_version"], tags.get("daycast.as_of")
+    return DataRef(dataset=dataset, version=version, pointers=pointers, as_of=as_of)

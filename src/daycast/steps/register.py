@@ -15,13 +15,16 @@ from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import blend, compare, fit, intervals, keys, serving
-from daycast.steps.backtest import OFFSETS
+from daycast.steps.backtest import OFFSETS, ROWS
 from daycast.steps.data import seen, table
 from daycast.steps.record import tracker
 from daycast.steps.reference import BacktestRef, BoardRef, DataRef, RunRef, TunedRef, VersionRef
 
 REGISTERED = {"daycast.registered": "1"}  # of a run whose winner has a version
 DATA_UNTIL = "daycast.data_until"  # tag of a version: the last observation that its fit, choice or bands have seen
+SCORED_FROM = (
+    "daycast.scored_from"  # tag of a version: the first origin of its backtest, which its fit ended before or at
+)
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
 LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
@@ -32,10 +35,10 @@ EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 def register(
     settings: Settings, config: Config, data: DataRef, run: RunRef, board: BoardRef, tuned: list[TunedRef]
 ) -> VersionRef:
-    """Register the winner, and the leading candidate (no naive baseline) whether it won or not; the winner's version.
+    """Register the winner, the leading candidate (no naive baseline) whether it won or not, and the best baseline.
 
     A version is uploaded, loaded back and compared with the forecaster before it exists. The candidate becomes
-    challenger.
+    challenger; what is returned is the winner's.
 
     Raises:
         ModelError: a version does not forecast as its forecaster did.
@@ -46,7 +49,7 @@ def register(
     searched = {t.model: t for t in tuned}
     versions = {
         name: _version(settings, config, data, run, searched[name], _summary(config, ranked, name))
-        for name in dict.fromkeys([*candidates, decision.winner])
+        for name in dict.fromkeys([*candidates, decision.baseline, decision.winner])
     }
     for name in candidates:
         registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
@@ -68,7 +71,8 @@ def _version(
     tested = BacktestRef(model=tuned.model, key=keys.backtest(config, data, tuned.model))
     model = settings.cache("fit", keys.fit(config, data, tuned.model)) / fit.MODEL
     horizon, spec = config.backtest.horizon, config.dataset.spec()
-    offsets = pd.read_parquet(settings.cache("backtest", tested.key) / OFFSETS)
+    rows = settings.cache("backtest", tested.key) / ROWS
+    offsets = pd.read_parquet(rows.with_name(OFFSETS))
     panel = table(settings, config, data).panel
     folder = settings.cache("register", tested.key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +103,7 @@ def _version(
         "daycast.horizon": str(horizon),
         "daycast.backtest": config.backtest.name,
         DATA_UNTIL: panel.cutoff.isoformat(),
+        SCORED_FROM: pd.read_parquet(rows, columns=["cutoff"])["cutoff"].min().isoformat(),
     }
     name = registry.model_name(data.dataset)
     made = registry.register(settings.tracking_uri, name, children[tuned.model], tested.key, candidate, tags)

@@ -1,6 +1,6 @@
 """Versions of a dataset's registered model in MLflow: files and code, never a pickle, and proven before they count."""
 
-from daycast.adapters.registry.package import Candidate, Example
+from daycast.adapters.registry.package import Candidate, Example, prove, stored
 from daycast.adapters.registry.versions import (
     Loaded,
     Version,
@@ -25,9 +25,11 @@ __all__ = [
     "find",
     "load",
     "model_name",
+    "prove",
     "register",
     "required",
     "set_alias",
+    "stored",
     "tag",
     "unset_alias",
     "versions",

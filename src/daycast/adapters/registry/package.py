@@ -27,6 +27,8 @@ TOLERANCE = 1e-6
 FAULTS = (ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
+STORED, INPUTS, EXPECTED = "stored", "inputs.parquet", "forecast.parquet"  # what the version forecast when it was made
+HORIZON = "horizon"  # column of the forecast
 LARGEST = 20_000  # rows of an example that is kept beside the model
 
 
@@ -88,6 +90,19 @@ def write(folder: Path, candidate: Candidate, entry: LoggedModel, run_id: str) -
                 model_id=entry.model_id,
             ),
         )
+
+    (folder / STORED).mkdir()
+    example.inputs.to_parquet(folder / STORED / INPUTS)
+    example.expected.assign(**{HORIZON: example.horizon}).to_parquet(folder / STORED / EXPECTED)
+
+
+def stored(folder: Path) -> Example:
+    """The example that an MLflow model was written with. Raises ``ModelError`` if it has none, as older ones."""
+    try:
+        inputs, expected = (pd.read_parquet(folder / STORED / name) for name in (INPUTS, EXPECTED))
+        return Example(inputs, int(expected.pop(HORIZON).iloc[0]), expected)
+    except (OSError, LookupError, ValueError) as error:
+        raise ModelError(f"a stored forecast in {folder / STORED}", f"{error}", "register the model again") from error
 
 
 def read(folder: Path) -> PyFuncModel:

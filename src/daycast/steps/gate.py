@@ -1,0 +1,160 @@
+"""The gate: a run's winner and the champion, scored anew as the daily forecast makes them, check by check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from daycast import models
+from daycast.adapters import registry, tracking
+from daycast.config import Config
+from daycast.config.promotion import Championship
+from daycast.core import backtest, gate, metrics, split, until
+from daycast.core import forecast as core
+from daycast.core.frame import Table
+from daycast.core.gate import Check
+from daycast.core.split import Fold
+from daycast.errors import HistoryError
+from daycast.settings import Settings
+from daycast.steps import forecaster, prove, serving
+from daycast.steps.compare import baselines
+from daycast.steps.data import arrays, table
+from daycast.steps.progress import emit
+from daycast.steps.record import tracker
+from daycast.steps.reference import DataRef
+from daycast.steps.register import DATA_UNTIL, SCORED_FROM
+
+OWN = "the challenger"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is judged: ``run_id`` the run whose winner the challenger is, ``champion`` ``None`` where there is none."""
+
+    run_id: str
+    challenger: registry.Version
+    champion: registry.Version | None
+
+
+def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> list[Check]:
+    """All checks of ``promotion.champion`` on a challenger; one that could not be made is one that failed.
+
+    Raises:
+        Nothing of a check.
+    """
+    wanted = config.promotion.champion
+    assert wanted is not None
+    limits = wanted.limits()
+    out: list[Check] = []
+
+    def check(name: str, make: Callable[[], Iterable[Check]]) -> None:
+        emit("promote", name, 0, 1, "running")
+        try:
+            out.extend(make())
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not let a model through
+            out.append(Check(name, False, None, None, f"{type(error).__name__}: {error}"))
+        emit("promote", name, 1, 1, "done")
+
+    check("data validated", lambda: _validated(settings, asked.run_id))
+    check("loads and repeats itself", lambda: _proven(settings, asked.challenger, wanted))
+    check("coverage", lambda: [gate.covered(_coverage(settings, asked.challenger), limits)])
+    scored: dict[str, pd.DataFrame] = {}
+    check("forecasts at recent origins", lambda: _scored(settings, config, data, asked, scored))
+    if OWN not in scored:
+        return out
+    rows = gate.same_rows(scored)
+    scales = _scales(config, table(settings, config, data), rows[OWN])
+    metric, own = config.backtest.metric, rows.pop(OWN)
+    if asked.champion is not None:
+        name = f"version {asked.champion.number}"
+        other = rows.pop(name)
+        check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))
+        check("nowhere much worse", lambda: gate.nowhere_much_worse(own, other, scales, limits))
+    naive = {name: r for name, r in rows.items() if name != asked.challenger.tags["daycast.model"]}
+    check("better than the baselines", lambda: gate.over_baselines(own, naive, scales, metric))
+    return out
+
+
+def _validated(settings: Settings, run_id: str) -> list[Check]:
+    report = json.loads(tracking.text(tracker(settings), run_id, "validation.json"))
+    failed = [c["expectation"] if "expectation" in c else str(c) for c in report["checks"] if not c["success"]]
+    told = f"{len(report['checks']) - len(failed)} of {len(report['checks'])} expectations met"
+    return [Check("data validated", bool(report["checks"]) and not failed, None, None, told)]
+
+
+def _proven(settings: Settings, version: registry.Version, wanted: Championship) -> list[Check]:
+    found = prove.prove(settings, version.name, version.number)
+    size, took = found.megabytes, found.seconds
+    return [
+        Check("loads and repeats itself", True, None, None, "in a fresh process, on a CPU"),
+        Check(
+            "size", size <= wanted.megabytes, size, wanted.megabytes, f"{size:,.1f} MB, {wanted.megabytes:g} allowed"
+        ),
+        Check("latency", took <= wanted.seconds, took, wanted.seconds, f"{took:.2f} s, {wanted.seconds:g} allowed"),
+    ]
+
+
+def _coverage(settings: Settings, version: registry.Version) -> float | None:
+    # Of its backtest, whose intervals were issued day by day; those of now have seen these days.
+    return tracking.find(tracker(settings), version.run_id).metrics.get("coverage_80")
+
+
+def _scored(
+    settings: Settings, config: Config, data: DataRef, asked: Asked, into: dict[str, pd.DataFrame]
+) -> list[Check]:
+    """Score all at the newest origins that neither version was fitted on, and say how many there are."""
+    wanted = config.promotion.champion
+    assert wanted is not None
+    whole, horizon = table(settings, config, data), config.backtest.horizon
+    both = [v for v in (asked.challenger, asked.champion) if v is not None]
+    since = max(pd.Timestamp(v.tags.get(SCORED_FROM, v.tags.get(DATA_UNTIL, "2262-01-01"))) for v in both)
+    ended = whole.panel.ds[: max(0, len(whole.panel.ds) - horizon)]
+    cutoffs = ended[::-1][:: wanted.step_size][: wanted.origins][::-1]
+    cutoffs = cutoffs[cutoffs >= since]
+    told = f"{len(cutoffs)} since {since.date()}, the end of the later fit; {wanted.least_origins} needed"
+    enough = len(cutoffs) >= wanted.least_origins
+    out = [Check("recent origins", enough, float(len(cutoffs)), float(wanted.least_origins), told)]
+    if not len(cutoffs):
+        return out
+    fold = Fold("gate", None, cutoffs[0], cutoffs, horizon)
+    made = {name: _naive(config, name, whole, fold) for name in sorted(baselines(config))}
+    for version in both:
+        name = OWN if version is asked.challenger else f"version {version.number}"
+        made[name] = _served(settings, config, data, version, fold)
+    into.update({name: backtest.with_actuals(rows, whole) for name, rows in made.items()})
+    return [*out, Check("output contract", True, None, None, f"kept at all {len(cutoffs)} origins")]
+
+
+def _served(settings: Settings, config: Config, data: DataRef, version: registry.Version, fold: Fold) -> pd.DataFrame:
+    """The version's forecasts at each origin, each from the data as they stood then."""
+    served = serving.of_version(registry.load(settings.tracking_uri, version.name, version.number).folder)
+    whole, made = arrays(settings, served.spec, data), []
+    for i, cutoff in enumerate(fold.cutoffs):
+        emit("promote", f"version {version.number}", i, len(fold.cutoffs), f"origin {cutoff.date()}")
+        then = until.table(whole, cutoff)
+        rows = serving.from_table(served, then, fold.horizon)
+        made.append(core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor))
+    emit("promote", f"version {version.number}", len(fold.cutoffs), len(fold.cutoffs), "scored")
+    rows = pd.concat(made, ignore_index=True)
+    late = ~rows["cutoff"].isin(fold.cutoffs)
+    if late.any():  # nothing was observed on the last days before an origin
+        rows = rows[~late]
+    if rows.empty:
+        raise HistoryError("observations at the origins", "none", "wait for newer data")
+    return rows
+
+
+def _naive(config: Config, name: str, whole: Table, fold: Fold) -> pd.DataFrame:
+    made = models.build(config.model[name], forecaster.context(config, config.seed))
+    made.fit(split.history(whole, fold))
+    return backtest.forecasts(made, whole, fold)
+
+
+def _scales(config: Config, whole: Table, rows: pd.DataFrame) -> Mapping[str, float]:
+    history = whole.panel.until(rows["cutoff"].min())
+    found = metrics.scales(history, config.dataset.season_length)
+    return dict(zip(history.ids, map(float, np.asarray(found)), strict=True))
