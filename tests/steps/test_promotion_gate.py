@@ -1,0 +1,307 @@
+"""The gate between a challenger and the champion, on versions that were really trained and registered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tests.project import Project
+
+from daycast.adapters import registry, store, tracking
+from daycast.config import Promotion
+from daycast.config.promotion import Championship
+from daycast.core.gate import Check
+from daycast.errors import PromotionError
+from daycast.steps import champion, gate, promote, serving
+from daycast.steps.register import DATA_UNTIL, SCORED_FROM
+
+pytestmark = pytest.mark.xdist_group("flows")
+
+NAME = "daycast-tiny"
+LIMITS: dict[str, Any] = {
+    "origins": 20,
+    "step_size": 1,
+    "least_origins": 10,
+    "margin": 0.0,
+    "significance": None,  # of 28 days, nothing is sure
+    "step_worse": 10.0,
+    "series_worse": 10.0,
+    "series_share": 1.0,
+    "coverage": (0.0, 1.0),
+    "megabytes": 50.0,
+    "seconds": 60.0,
+}
+
+
+def asked(**changes: Any) -> Promotion:
+    """A gate that what is better passes, with changes."""
+    return Promotion(name="tiny", margin=0.0, significance=None, champion=Championship(**{**LIMITS, **changes}))
+
+
+@pytest.fixture(scope="module")
+def runs(trained: tuple[Project, Any]) -> dict[str, tuple[str, str]]:
+    """Model -> the run that it won, and its version; a good one, a poor one and a network."""
+    from tests.project import environment
+
+    project = trained[0]
+    with environment(project.settings):
+        made = {}
+        for name, given in {
+            "day_type_naive": ("model=[naive,day_type_naive]", "promotion.margin=0.99"),
+            "naive": ("model=[naive]",),
+            "gru": ("model=[naive,gru]", "promotion.margin=0", "promotion.significance=null"),
+        }.items():
+            run = project.train(*given).run.run_id
+            made[name] = run, promote.decided(project.settings, run)[1][name].version
+    return made
+
+
+@pytest.fixture
+def back(project: Project) -> Iterator[None]:
+    """What a test does to the champion is undone."""
+    before = registry.by_alias(project.settings.tracking_uri, NAME, "champion")
+    assert before is not None
+    yield
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", before.number)
+
+
+def crown(project: Project, version: str) -> None:
+    promote.override(project.settings, "tiny", version, "to begin with")
+
+
+def judged(project: Project, run: str, version: str, before: str | None, **limits: Any) -> dict[str, Check]:
+    """The checks of a version, beside another one as champion."""
+    uri = project.settings.tracking_uri
+    own, other = registry.find(uri, NAME, version), before and registry.find(uri, NAME, before)
+    assert own is not None
+    config = project.config("model=[naive,day_type_naive]").model_copy(update={"promotion": asked(**limits)})
+    found = gate.judged(project.settings, config, project.data, gate.Asked(run, own, other or None))
+    return {check.name: check for check in found}
+
+
+def failed(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if not check.passed}
+
+
+@pytest.mark.usefixtures("back")
+def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    crown(project, runs["naive"][1])
+    run, version = runs["day_type_naive"]
+    found = promote.judged(project.settings, "tiny", run, asked())
+    assert [check.name for check in found.checks if not check.passed] == []
+    assert {check.name for check in found.checks} >= {
+        "winner of its run",
+        "not rolled back before",
+        "data validated",
+        "loads and repeats itself",
+        "size",
+        "latency",
+        "coverage",
+        "recent origins",
+        "output contract",
+        "better than the champion",
+        "no step much worse",
+        "few series much worse",
+    }
+    assert promote.promote(project.settings, "tiny", run, asked()).version == version
+    told = json.loads(tracking.text(project.tracking, run, promote.GATE))
+    assert told["champion"] == runs["naive"][1]
+    assert all(check["passed"] for check in told["gate"])
+    with store.opened(project.settings.store_url) as engine:
+        line = store.read_promotions(engine, "tiny").iloc[-1]
+    assert line["decision"] == told
+    assert (line["from_version"], line["to_version"]) == (runs["naive"][1], version)
+    assert promote.judged(project.settings, "tiny", run, asked()).checks == ()  # it is champion already
+
+
+@pytest.mark.usefixtures("back")
+def test_a_worse_model_is_refused_with_the_figures_and_nothing_changes(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    crown(project, runs["day_type_naive"][1])
+    moves = champion.moves(project.settings, "tiny")
+    run = runs["naive"][0]
+    with pytest.raises(PromotionError, match=r"better than the champion: mase .* against .* of version") as error:
+        promote.promote(project.settings, "tiny", run, asked())
+    assert "--force" in error.value.fix
+    now = registry.by_alias(project.settings.tracking_uri, NAME, "champion")
+    assert now is not None
+    assert now.number == runs["day_type_naive"][1]
+    assert len(champion.moves(project.settings, "tiny")) == len(moves)
+    assert not all(c["passed"] for c in json.loads(tracking.text(project.tracking, run, promote.GATE))["gate"])
+
+
+def test_of_few_days_no_lead_is_sure(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    found = judged(project, *runs["day_type_naive"], runs["naive"][1], significance=0.1)
+    assert failed(found) == {"better by Diebold-Mariano"} | failed(found) & {"better by the bootstrap"}
+    assert "too few" in found["better by Diebold-Mariano"].reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        ({"least_origins": 20, "origins": 1000}, "recent origins"),
+        ({"margin": 0.99}, "better than the champion"),
+        ({"coverage": (0.999, 1.0)}, "coverage"),
+        ({"megabytes": 0.001}, "size"),
+        ({"seconds": 1e-6}, "latency"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_limit_can_refuse(
+    project: Project, runs: dict[str, tuple[str, str]], limits: dict[str, Any], name: str
+) -> None:
+    found = judged(project, *runs["day_type_naive"], runs["naive"][1], **limits)
+    if name == "recent origins":  # all that there are, and they are enough
+        assert failed(found) == set()
+        limits = {"least_origins": int(found[name].value or 0) + 1, "origins": 1000}
+        found = judged(project, *runs["day_type_naive"], runs["naive"][1], **limits)
+    assert failed(found) == {name}
+
+
+def test_days_that_the_champion_was_fitted_on_do_not_count(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    uri, number = project.settings.tracking_uri, runs["naive"][1]
+    version = registry.find(uri, NAME, number)
+    assert version is not None
+    before = judged(project, *runs["day_type_naive"], number, origins=1000)["recent origins"]
+    own = version.tags[SCORED_FROM]
+    try:
+        registry.tag(uri, NAME, number, {SCORED_FROM: version.tags[DATA_UNTIL][:8] + "20"})
+        after = judged(project, *runs["day_type_naive"], number, origins=1000)["recent origins"]
+    finally:
+        registry.tag(uri, NAME, number, {SCORED_FROM: own})
+    assert after.value is not None
+    assert before.value is not None
+    assert after.value < before.value
+    assert not after.passed
+
+
+@contextmanager
+def tampered(project: Project, version: str, change: Callable[[dict[str, np.ndarray]], None]) -> Iterator[None]:
+    """Inside the block a version has other weights, and a stored forecast that fits them."""
+    folder = registry.load(project.settings.tracking_uri, NAME, version).folder
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    try:
+        (file,) = folder.rglob("*.safetensors")
+        weights = load_file(file)
+        change(weights)
+        save_file(weights, file)
+        example = registry.stored(folder)
+        made = serving.forecast(serving.of_version(folder), example.inputs, example.horizon)
+        made.assign(horizon=example.horizon).to_parquet(folder / "stored" / "forecast.parquet")
+        yield
+    finally:
+        shutil.rmtree(folder)
+        kept.rename(folder)
+
+
+def everything(value: float, factor: float) -> Callable[[dict[str, np.ndarray]], None]:
+    """Each floating weight times a factor, and a value added."""
+
+    def change(weights: dict[str, np.ndarray]) -> None:
+        for name, array in weights.items():
+            if np.issubdtype(array.dtype, np.floating):
+                weights[name] = (array * factor + value).astype(array.dtype)
+
+    return change
+
+
+def test_a_model_of_another_scale_is_refused(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    run, version = runs["gru"]
+    clean = failed(judged(project, run, version, runs["day_type_naive"][1], margin=0.0))
+    with tampered(project, version, everything(0.0, 30.0)):
+        found = judged(project, run, version, runs["day_type_naive"][1])
+    assert {"better than the champion", "better than naive"} <= failed(found)
+    assert "better than naive" not in clean
+
+
+def test_a_model_that_gives_no_numbers_is_refused(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    run, version = runs["gru"]
+    folder = registry.load(project.settings.tracking_uri, NAME, version).folder
+    (file,) = folder.rglob("*.safetensors")
+    kept, weights = file.read_bytes(), load_file(file)
+    everything(float("nan"), 1.0)(weights)
+    try:
+        save_file(weights, file)
+        found = judged(project, run, version, runs["day_type_naive"][1])
+    finally:
+        file.write_bytes(kept)
+    assert {"forecasts at recent origins", "loads and repeats itself"} <= failed(found)
+
+
+def test_weights_that_were_swapped_behind_its_back_are_found(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    run, version = runs["gru"]
+    folder = registry.load(project.settings.tracking_uri, NAME, version).folder
+    (file,) = folder.rglob("*.safetensors")
+    kept, weights = file.read_bytes(), load_file(file)
+    everything(0.0, 1.001)(weights)
+    try:
+        save_file(weights, file)
+        found = judged(project, run, version, runs["day_type_naive"][1])
+    finally:
+        file.write_bytes(kept)
+    assert "loads and repeats itself" in failed(found)
+
+
+def test_a_check_that_can_not_be_made_is_one_that_failed(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr("daycast.core.gate.against", broken)
+    found = judged(project, *runs["day_type_naive"], runs["naive"][1])
+    assert failed(found) == {"better than the champion"}
+    assert "ZeroDivisionError: of our own" in found["better than the champion"].reason
+
+
+def test_data_that_were_not_validated_are_no_ground(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    run, version = runs["day_type_naive"]
+    told = json.loads(tracking.text(project.tracking, run, "validation.json"))
+    bad = {**told, "checks": [{**told["checks"][0], "success": False}, *told["checks"][1:]]}
+    try:
+        tracking.put(project.tracking, run, {"validation.json": json.dumps(bad)})
+        found = judged(project, run, version, runs["naive"][1])
+    finally:
+        tracking.put(project.tracking, run, {"validation.json": json.dumps(told)})
+    assert failed(found) == {"data validated"}
+
+
+def test_without_a_champion_the_best_baseline_serves_where_the_winner_may_not(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    uri, run = project.settings.tracking_uri, runs["gru"][0]
+    before = registry.by_alias(uri, NAME, "champion")
+    assert before is not None
+    registry.unset_alias(uri, NAME, "champion")
+    try:
+        served = promote.promote(project.settings, "tiny", run, asked(least_origins=10))
+        registry.unset_alias(uri, NAME, "champion")
+        with pytest.raises(PromotionError):  # of which the gate can tell nothing, the baseline neither
+            promote.promote(project.settings, "tiny", run, asked(megabytes=0.001))
+        assert registry.by_alias(uri, NAME, "champion") is None
+    finally:
+        registry.set_alias(uri, NAME, "champion", before.number)
+    assert served.model in ("gru", "naive")
+
+
+def test_the_files_of_a_version_hold_the_forecast_that_it_must_repeat(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    folder: Path = registry.load(project.settings.tracking_uri, NAME, runs["gru"][1]).folder
+    example = registry.stored(folder)
+    made = serving.forecast(serving.of_version(folder), example.inputs, example.horizon)
+    numbers = made.select_dtypes("number").columns
+    np.testing.assert_allclose(made[numbers], example.expected[numbers], rtol=1e-6)
