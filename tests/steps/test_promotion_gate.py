@@ -19,7 +19,9 @@ from daycast.config import Promotion
 from daycast.config.promotion import Championship
 from daycast.core.gate import Check
 from daycast.errors import PromotionError
+from daycast.models import describe
 from daycast.steps import champion, gate, promote, serving
+from daycast.steps.data import table
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 
 pytestmark = pytest.mark.xdist_group("flows")
@@ -35,6 +37,7 @@ LIMITS: dict[str, Any] = {
     "series_worse": 10.0,
     "series_share": 1.0,
     "coverage": (0.0, 1.0),
+    "refit": 1e-6,
     "megabytes": 50.0,
     "seconds": 60.0,
 }
@@ -76,12 +79,16 @@ def crown(project: Project, version: str) -> None:
     promote.override(project.settings, "tiny", version, "to begin with")
 
 
-def judged(project: Project, run: str, version: str, before: str | None, **limits: Any) -> dict[str, Check]:
+def judged(
+    project: Project, run: str, version: str, before: str | None, overrides: tuple[str, ...] = (), **limits: Any
+) -> dict[str, Check]:
     """The checks of a version, beside another one as champion."""
     uri = project.settings.tracking_uri
     own, other = registry.find(uri, NAME, version), before and registry.find(uri, NAME, before)
     assert own is not None
-    config = project.config("model=[naive,day_type_naive]").model_copy(update={"promotion": asked(**limits)})
+    config = project.config("model=[naive,day_type_naive,sarima]", *overrides).model_copy(
+        update={"promotion": asked(**limits)}
+    )
     found = gate.judged(project.settings, config, project.data, gate.Asked(run, own, other or None))
     return {check.name: check for check in found}
 
@@ -111,6 +118,7 @@ def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence
         "better than the champion",
         "no step much worse",
         "few series much worse",
+        "fitted on what it says",
     }
     assert promote.promote(project.settings, "tiny", run, asked()).version == version
     told = json.loads(tracking.text(project.tracking, run, promote.GATE))
@@ -214,6 +222,42 @@ def everything(value: float, factor: float) -> Callable[[dict[str, np.ndarray]],
                 weights[name] = (array * factor + value).astype(array.dtype)
 
     return change
+
+
+def fitted_on_all(project: Project, version: str) -> Callable[[dict[str, np.ndarray]], None]:
+    """Weights of the same network, fitted on everything there is."""
+
+    def change(weights: dict[str, np.ndarray]) -> None:
+        folder = registry.load(project.settings.tracking_uri, NAME, version).folder
+        forecaster = serving.of_version(folder).forecaster
+        forecaster.fit(table(project.settings, project.config(), project.data).panel)
+        weights.update(describe(forecaster)[1])
+
+    return change
+
+
+def test_a_model_that_has_learned_from_the_days_it_is_judged_by_is_refused(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    run, version = runs["gru"]
+    assert "fitted on what it says" not in failed(judged(project, run, version, runs["day_type_naive"][1]))
+    with tampered(project, version, fitted_on_all(project, version)):
+        found = judged(project, run, version, runs["day_type_naive"][1])
+    assert "fitted on what it says" in failed(found)
+    assert found["loads and repeats itself"].passed  # nothing else tells
+
+
+def test_a_training_that_leaks_is_refused(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code that fits hands out the future: what it hands out when nothing of the future is there is another fit."""
+    given = ("model=[naive,sarima]", "seed=71", "model.sarima.train_steps=111")
+    given = (*given, "promotion.margin=0", "promotion.significance=null")
+    monkeypatch.setattr("daycast.core.split.history", lambda whole, _: whole.panel)
+    run = project.train(*given).run.run_id
+    version = promote.decided(project.settings, run)[1]["sarima"].version
+    found = judged(project, run, version, runs["day_type_naive"][1], overrides=given[1:3])
+    assert "fitted on what it says" in failed(found)
 
 
 def test_a_model_of_another_scale_is_refused(project: Project, runs: dict[str, tuple[str, str]]) -> None:

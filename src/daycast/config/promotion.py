@@ -28,6 +28,11 @@ class Championship(Section):
     coverage: tuple[float, float] = Field(
         strict=False, description="least and greatest share of values inside the 80 % interval as it was issued"
     )
+    refit: float | None = Field(
+        gt=0,
+        description="how far forecasts may be off, as a fraction of their mean, if the model is fitted again from data "
+        "that end where its fit should have; it takes as long as the final fit did. null: it is not fitted again",
+    )
     megabytes: float = Field(gt=0, description="size of the version at most, in MB of 10^6 bytes")
     seconds: float = Field(gt=0, description="time of a forecast of its stored example at most, on one CPU thread")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,10 @@ from daycast.steps.progress import emit
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
+from daycast.steps.split import split as laid_out
 
 OWN = "the challenger"
+REFITTED = 3  # newest origins at which a model that was fitted again is compared
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     if OWN not in scored:
         return out
     rows = gate.same_rows(scored)
+    if config.promotion.champion.refit is not None:
+        check("fitted on what it says", lambda: _refitted(settings, config, data, asked, rows[OWN]))
     scales = _scales(config, table(settings, config, data), rows[OWN])
     metric, own = config.backtest.metric, rows.pop(OWN)
     if asked.champion is not None:
@@ -129,9 +134,37 @@ def _scored(
     return [*out, Check("output contract", True, None, None, f"kept at all {len(cutoffs)} origins")]
 
 
+def _refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, rows: pd.DataFrame) -> list[Check]:
+    """Whether the model comes out the same where the days that it is judged by are not there when it is fitted.
+
+    One that has learned from them, by whatever way, does not.
+    """
+    allowed = config.promotion.champion.refit if config.promotion.champion else None
+    assert allowed is not None
+    fold = laid_out(settings, config, data).test.fold()
+    cut = table(settings, config, data.until(fold.fit_cutoff.date()))
+    again = serving.of_version(_folder(settings, asked.challenger)).forecaster
+    emit("promote", "fit again", 0, 0, f"on data up to {fold.fit_cutoff.date()} alone")
+    again.fit(split.history(cut, fold))
+    newest = rows["cutoff"].drop_duplicates().sort_values().tail(REFITTED)
+    part = Fold("gate", None, newest.iloc[0], pd.DatetimeIndex(newest), fold.horizon)
+    made = backtest.forecasts(again, table(settings, config, data), part)
+    keys = ["unique_id", "cutoff", "ds"]
+    both = rows[rows["cutoff"].isin(newest)].merge(made, on=keys, how="left", suffixes=("", "_again"))
+    off = float((both["y_hat"] - both["y_hat_again"]).abs().max(skipna=False) / both["y_hat"].abs().mean())
+    told = (
+        f"fitted without the days it is judged by, it is off by {100 * off:.3g} % at most, {100 * allowed:g} % allowed"
+    )
+    return [Check("fitted on what it says", bool(off <= allowed), off, allowed, told)]
+
+
+def _folder(settings: Settings, version: registry.Version) -> Path:
+    return registry.load(settings.tracking_uri, version.name, version.number).folder
+
+
 def _served(settings: Settings, config: Config, data: DataRef, version: registry.Version, fold: Fold) -> pd.DataFrame:
     """The version's forecasts at each origin, each from the data as they stood then."""
-    served = serving.of_version(registry.load(settings.tracking_uri, version.name, version.number).folder)
+    served = serving.of_version(_folder(settings, version))
     whole, made = arrays(settings, served.spec, data), []
     for i, cutoff in enumerate(fold.cutoffs):
         emit("promote", f"version {version.number}", i, len(fold.cutoffs), f"origin {cutoff.date()}")
