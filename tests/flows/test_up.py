@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -156,18 +158,20 @@ def test_what_is_next_and_what_is_stuck_is_told(house: House) -> None:
     long_ago = datetime.now(UTC) - timedelta(minutes=10)
     with house.prefect() as prefect:
         at = prefect.read_deployment_by_name("modelling/tiny").id
-        waiting = prefect.create_flow_run_from_deployment(at, state=Scheduled(scheduled_time=long_ago))
+        given = {"overrides": ["dataset=tiny"], "data": data.in_force(house.settings, "tiny").model_dump(mode="json")}
+        due = Scheduled(scheduled_time=long_ago)
+        waiting = prefect.create_flow_run_from_deployment(at, state=due, parameters=given)
     told = house.daycast("status")["prefect"]
     due = {one["deployment"]: datetime.fromisoformat(one["due"]) for one in told["upcoming"]}
     assert set(due) == {"forecasting/tiny", "monitoring/tiny", "training/tiny"}
     local = {name: at.astimezone(ZoneInfo("America/Chicago")).time() for name, at in due.items()}
     assert local == {"forecasting/tiny": time(6), "monitoring/tiny": time(7), "training/tiny": time(8)}
     (stuck,) = told["stuck"]
-    assert (stuck["run"], stuck["reason"]) == (waiting.name, "waits for a worker")
+    assert (stuck["run"], stuck["reason"]) == ("modelling", "waits for a worker")
     shown = house.run("status").stdout
     for heading in ("Pools", "Running", "Next", "Failed last", "Stuck"):
         assert heading in shown
-    assert f"{waiting.name}: " in shown.partition("Stuck")[2]
+    assert "modelling: " in shown.partition("Stuck")[2]
     assert "forecasting/tiny" in shown.partition("Next")[2]
     with house.prefect() as prefect:
         prefect.set_flow_run_state(waiting.id, Cancelled())
@@ -282,18 +286,46 @@ def test_a_page_on_a_port_that_is_taken_is_refused(house: House) -> None:
     assert "Ctrl-C" not in done.stdout
 
 
-def test_ctrl_c_ends_all_of_it(house: House) -> None:
+def test_a_terminal_shows_all_of_it_alive_and_ctrl_c_ends_all_of_it(house: House) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 140))
+    place = {**house.place(), "stdout": theirs, "stderr": subprocess.PIPE}
+    del place["capture_output"], place["check"]
+    watching = subprocess.Popen(house.command("up"), start_new_session=True, **place)
+    os.close(theirs)
+    shown = ""
+    try:
+        while "worker-cpu" not in shown or shown.count("healthy") < 3:
+            shown += os.read(ours, 4096).decode()
+        again = shown.count("worker-cpu")
+        while shown.count("worker-cpu") < again + 2:  # it is drawn anew
+            shown += os.read(ours, 4096).decode()
+        os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to all of its job
+        err = watching.communicate(timeout=120)[1]
+    finally:
+        if watching.poll() is None:
+            watching.kill()
+        os.close(ours)
+    assert watching.returncode == 0, err
+    assert house.processes() == []
+    assert "Traceback" not in shown + err
+    for what in ("what", "URL", "pid", "health", "mlflow", "prefect", "http://127.0.0.1:"):
+        assert what in shown
+
+
+def test_in_a_pipe_it_is_told_once_what_runs(house: House) -> None:
     watching = in_front(house)
     try:
         house.until("it is up", lambda: watching.poll() is not None or running(house.settings.state))
-        os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to all of its job
+        assert watching.stdout is not None
+        told = "".join(watching.stdout.readline() for _ in range(7))  # three rows, a header, and lines around them
+        os.killpg(watching.pid, signal.SIGINT)
         out, err = watching.communicate(timeout=120)
     finally:
         if watching.poll() is None:
             watching.kill()
     assert watching.returncode == 0, err
+    assert all(name in told for name in ("what", "mlflow", "prefect", "worker-cpu"))
+    assert told.count("healthy") == 3
+    assert "healthy" not in out
     assert house.processes() == []
-    assert "Traceback" not in out + err
-    for what in ("what", "URL", "pid", "health", "mlflow", "prefect", "worker-cpu", "http://127.0.0.1:"):
-        assert what in out
-    assert out.count("healthy") >= 3

@@ -32,9 +32,15 @@ def send(url: str, step: str, key: str, folder: Path) -> None:
         if files.exists(target):
             return
         files.makedirs(target.rpartition("/")[0], exist_ok=True)
-        # Inside it a local file has another name until it is whole; object stores know nothing else.
-        with files.transaction, files.open(target, "wb") as out, tarfile.open(fileobj=out, mode="w|") as archive:
-            archive.add(folder, arcname=".")
+        try:
+            # Inside it a local file has another name until it is whole; object stores know nothing else.
+            with files.transaction, files.open(target, "wb") as out, tarfile.open(fileobj=out, mode="w|") as archive:
+                archive.add(folder, arcname=".")
+        except OSError:
+            # Of several who send the same at once, rclone's server refuses some now and then.
+            files.invalidate_cache()
+            if not files.exists(target):
+                raise
 
 
 def fetch(url: str, step: str, key: str, folder: Path) -> bool:

@@ -46,10 +46,16 @@ def show_servers(found: Sequence[Server]) -> None:
 
 
 def watch(settings: Settings, between: float, *, live: bool = True) -> None:
-    """Show the servers anew every few seconds, until interrupted, or ended by `daycast down` elsewhere."""
+    """Show the servers anew every few seconds, until interrupted, or ended by `daycast down` elsewhere.
+
+    Where nobody can look, in a pipe or a log, they are told once.
+    """
     from flows import servers
 
     found = servers.overview(settings)
+    if live and not out.is_terminal:
+        show_servers(found)
+        live = False
     made = Live(grid(found), console=out, refresh_per_second=2, transient=False) if live else _Nothing()
     with made as shown, suppress(ToolError):  # it is gone between two looks
         while servers.running(settings):
