@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
-from daycast.errors import DaycastError, ToolError
+from daycast.errors import DaycastError, PromotionError, ToolError
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
@@ -163,6 +163,9 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
     run = begin(config, data)
     try:
         yield run
+    except PromotionError:  # all was done, and the gate said no
+        record_step.close_run(settings.load(), run, "FINISHED")
+        raise
     except KeyboardInterrupt:
         record_step.close_run(settings.load(), run, "KILLED")
         raise

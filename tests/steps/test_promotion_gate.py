@@ -148,6 +148,22 @@ def test_a_worse_model_is_refused_with_the_figures_and_nothing_changes(
     assert not all(c["passed"] for c in json.loads(tracking.text(project.tracking, run, promote.GATE))["gate"])
 
 
+@pytest.mark.usefixtures("back")
+def test_a_training_whose_winner_is_refused_fails_with_the_reason_and_can_be_looked_at(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    crown(project, runs["day_type_naive"][1])
+    gate_of = "{" + ", ".join(f"{name}: {value}" for name, value in LIMITS.items() if value is not None) + "}"
+    gate_of = gate_of.replace("(", "[").replace(")", "]").replace("}", ", significance: null}")
+    with pytest.raises(PromotionError, match="better than the champion"):
+        project.train("model=[naive]", f"promotion.champion={gate_of}")
+    found = tracking.latest(project.tracking, "tiny", {"daycast.gate": "refused"})
+    assert found is not None
+    told = promote.judged(project.settings, "tiny", found.run_id)
+    assert not told.may
+    assert told.champion == runs["day_type_naive"][1]
+
+
 def test_of_few_days_no_lead_is_sure(project: Project, runs: dict[str, tuple[str, str]]) -> None:
     found = judged(project, *runs["day_type_naive"], runs["naive"][1], significance=0.1)
     assert failed(found) == {"better by Diebold-Mariano"} | failed(found) & {"better by the bootstrap"}

@@ -120,6 +120,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         return version.model_copy(update={"in_force": False})
     if found.checks:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
+        tracking.tag(tracker(settings), run_id, {"daycast.gate": "passed" if found.may else "refused"})
     if not found.may and found.champion is None and found.decision.baseline != version.model:
         return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
