@@ -10,7 +10,7 @@ from daycast import models
 from daycast.config import Config
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef, FoldsRef, RunRef
-from flows import blending, runners, tasks
+from flows import blending, runners, runs, tasks
 from flows.fanning import Stages
 
 Last = Literal["tune", "backtest", "forecast"]
@@ -32,7 +32,7 @@ def modelled(config: Config, data: DataRef, last: Last) -> Outcome:
     """The same as a part of the run that is under way."""
     models.require_devices(config)
     folds = tasks.split(config, data)
-    with tasks.recording(config, data) as run, runners.chosen(config):
+    with runs.recording(config, data) as run, runners.chosen(config):
         return _through((config, data, folds), run, last)
 
 

@@ -19,7 +19,7 @@ from daycast.errors import ToolError
 from daycast.steps import promote
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef
-from flows import modelling, tasks
+from flows import modelling, runs, tasks
 from flows.modelling import Last
 
 PICKED_UP_S = 90.0  # a worker that died is taken for alive for so long; nobody would ever start a run sent to it
@@ -79,7 +79,7 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
         raise ToolError(f"run {sent.name} on pool gpu to complete", f"{state.name}: {state.message}", "see its log")
     # What it made is in MLflow, not in a file of its machine.
     here = settings.load()
-    made = tasks.outcome(compose(here.root, given), data)
+    made = runs.outcome(compose(here.root, given), data)
     decision, versions = promote.decided(here, made.run.run_id)
     return made.model_copy(update={"champion": tasks.promote(data.dataset, made.run, versions[decision.winner])})
 

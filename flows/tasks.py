@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
-from daycast.errors import DaycastError, PromotionError, ToolError
+from daycast.errors import DaycastError, ToolError
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
@@ -30,7 +30,7 @@ from daycast.steps import split as split_step
 from daycast.steps import transform as transform_step
 from daycast.steps import validate as validate_step
 from daycast.steps import window as window_step
-from daycast.steps.outcomes import ForecastRef, Outcome
+from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import (
     BacktestRef,
     BoardRef,
@@ -152,29 +152,6 @@ def compare(config: Config, data: DataRef, folds: FoldsRef, tested: list[Backtes
         return compare_step.compare(settings.load(), config, data, folds, tested)
 
 
-@task(task_run_name="begin the run in MLflow", timeout_seconds=HOUR, **RETRIED)
-def begin(config: Config, data: DataRef) -> RunRef:
-    return record_step.open_run(settings.load(), config, data)
-
-
-@contextmanager
-def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
-    """The pipeline run in MLflow while the block runs; one that breaks off is marked, and taken up by the next."""
-    run = begin(config, data)
-    try:
-        yield run
-    except PromotionError:  # all was done, and the gate said no
-        record_step.close_run(settings.load(), run, "FINISHED")
-        raise
-    except KeyboardInterrupt:
-        record_step.close_run(settings.load(), run, "KILLED")
-        raise
-    except BaseException:
-        record_step.close_run(settings.load(), run, "FAILED")
-        raise
-    record_step.close_run(settings.load(), run, "FINISHED")
-
-
 @kept(
     "record",
     lambda given: keys.record(given["run"], given["tested"].key),
@@ -224,12 +201,6 @@ def register(
     fetch(tuned, made)
     with shown("register", board.winner):
         return register_step.register(settings.load(), config, data, run, board, tuned)
-
-
-@task(task_run_name="find what was made", timeout_seconds=HOUR, **RETRIED)
-def outcome(config: Config, data: DataRef) -> Outcome:
-    """What a run on another machine came to, as MLflow has it."""
-    return record_step.outcome(settings.load(), config, data)
 
 
 @task(task_run_name="promote {version.model}", timeout_seconds=HOUR, **RETRIED)

@@ -56,8 +56,8 @@ promotions = Table(
     Column("decision", JSON, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
     Column("kind", String(16), nullable=False, server_default="promotion"),  # promotion, rollback or override
-    Column("actor", String(256), nullable=False, server_default=""),  # user@machine
-    Column("reason", Text, nullable=False, server_default=""),
+    Column("actor", String(256), nullable=False, server_default="unknown"),  # user@machine
+    Column("reason", Text, nullable=False, server_default="not recorded"),
     # Of two writers at once, one is first; the other then sees what it wrote.
     UniqueConstraint("dataset", "number", name="one_after_the_other"),
 )
