@@ -31,6 +31,7 @@ LIMITS: dict[str, Any] = {
     "origins": 20,
     "step_size": 1,
     "least_origins": 10,
+    "series": 1000,
     "margin": 0.0,
     "significance": None,  # of 28 days, nothing is sure
     "step_worse": 10.0,
@@ -325,6 +326,30 @@ def test_a_check_that_can_not_be_made_is_one_that_failed(
     found = judged(project, *runs["day_type_naive"], runs["naive"][1])
     assert failed(found) == {"better than the champion"}
     assert "ZeroDivisionError: of our own" in found["better than the champion"].reason
+
+
+def test_of_many_series_some_are_drawn_and_always_the_same(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    found, again = (judged(project, *runs["day_type_naive"], runs["naive"][1], series=1) for _ in range(2))
+    whole = judged(project, *runs["day_type_naive"], runs["naive"][1])
+    gain = "better than the champion"
+    assert found[gain].value == again[gain].value != whole[gain].value
+    assert "few series much worse" in whole
+    assert "few series much worse" not in found  # there is one alone
+
+
+def test_a_champion_that_does_not_forecast_any_more_is_nothing_to_beat(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    folder = registry.load(project.settings.tracking_uri, NAME, runs["day_type_naive"][1]).folder
+    told = folder / "artifacts" / "serving.json"
+    kept = told.read_bytes()
+    try:
+        told.write_text(json.dumps({**json.loads(kept), "ids": ["bus", "rail", "boats"]}))  # there was one more then
+        found = judged(project, *runs["gru"], runs["day_type_naive"][1])
+    finally:
+        told.write_bytes(kept)
+    assert "boats" in found["the champion forecasts"].reason
+    assert "better than the champion" not in found
 
 
 def test_data_that_were_not_validated_are_no_ground(project: Project, runs: dict[str, tuple[str, str]]) -> None:

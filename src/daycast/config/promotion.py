@@ -15,6 +15,7 @@ class Championship(Section):
     origins: int = Field(ge=1, le=1000, description="newest origins, all their days come, that both forecast from")
     step_size: int = Field(ge=1, description="timestamps between them")
     least_origins: int = Field(ge=1, description="how many of them at least neither of both was fitted on")
+    series: int = Field(ge=1, description="of more series than these, so many are drawn, always the same ones")
     margin: float = Field(ge=0, lt=1, description="relative improvement over the champion that is required")
     significance: float | None = Field(
         gt=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from daycast.core import forecast as core
 from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.split import Fold
-from daycast.errors import HistoryError
+from daycast.errors import DaycastError, HistoryError
 from daycast.settings import Settings
 from daycast.steps import forecaster, prove, serving
 from daycast.steps.compare import baselines
@@ -31,6 +31,7 @@ from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 from daycast.steps.split import split as laid_out
 
 OWN = "the challenger"
+SEED = 0  # of the series that are drawn
 REFITTED = 3  # newest origins at which a model that was fitted again is compared
 
 
@@ -74,8 +75,7 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
         check("fitted on what it says", lambda: _refitted(settings, config, data, asked, rows[OWN]))
     scales = _scales(config, table(settings, config, data), rows[OWN])
     metric, own = config.backtest.metric, rows.pop(OWN)
-    if asked.champion is not None:
-        name = f"version {asked.champion.number}"
+    if asked.champion is not None and (name := _named(asked.champion)) in rows:
         other = rows.pop(name)
         check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))
         check("nowhere much worse", lambda: gate.nowhere_much_worse(own, other, scales, limits))
@@ -125,13 +125,29 @@ def _scored(
     out = [Check("recent origins", enough, float(len(cutoffs)), float(wanted.least_origins), told)]
     if not len(cutoffs):
         return out
-    fold = Fold("gate", None, cutoffs[0], cutoffs, horizon)
-    made = {name: _naive(config, name, whole, fold) for name in sorted(baselines(config))}
-    for version in both:
-        name = OWN if version is asked.challenger else f"version {version.number}"
-        made[name] = _served(settings, config, data, version, fold)
-    into.update({name: backtest.with_actuals(rows, whole) for name, rows in made.items()})
-    return [*out, Check("output contract", True, None, None, f"kept at all {len(cutoffs)} origins")]
+    fold, ids = Fold("gate", None, cutoffs[0], cutoffs, horizon), _drawn(whole.panel.ids, wanted.series)
+    few = replace(whole, panel=whole.panel.only(ids))
+    made = {name: _naive(config, name, few, fold) for name in sorted(baselines(config))}
+    made[OWN] = _served(settings, config, data, asked.challenger, (fold, ids))
+    out.append(Check("output contract", True, None, None, f"kept at all {len(cutoffs)} origins"))
+    if asked.champion is not None:
+        try:
+            made[_named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
+        except DaycastError as error:
+            told = f"it does not any more, so it is nothing to beat: {error.expected}; found: {error.found}"
+            out.append(Check("the champion forecasts", True, None, None, told))
+    into.update({name: backtest.with_actuals(rows, few) for name, rows in made.items()})
+    return out
+
+
+def _drawn(ids: tuple[str, ...], most: int) -> tuple[str, ...]:
+    if len(ids) <= most:
+        return ids
+    return tuple(ids[i] for i in sorted(np.random.default_rng(SEED).choice(len(ids), most, replace=False)))
+
+
+def _named(version: registry.Version) -> str:
+    return f"version {version.number}"
 
 
 def _refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, rows: pd.DataFrame) -> list[Check]:
@@ -162,16 +178,25 @@ def _folder(settings: Settings, version: registry.Version) -> Path:
     return registry.load(settings.tracking_uri, version.name, version.number).folder
 
 
-def _served(settings: Settings, config: Config, data: DataRef, version: registry.Version, fold: Fold) -> pd.DataFrame:
-    """The version's forecasts at each origin, each from the data as they stood then."""
-    served = serving.of_version(_folder(settings, version))
+def _served(
+    settings: Settings,
+    config: Config,
+    data: DataRef,
+    version: registry.Version,
+    where: tuple[Fold, tuple[str, ...]],
+) -> pd.DataFrame:
+    """The version's forecasts of some series at each origin, each from the data as they stood then."""
+    (fold, ids), served = where, serving.of_version(_folder(settings, version))
     whole, made = arrays(settings, served.spec, data), []
+    if served.forecaster.takes_new_series:  # and so needs not have all
+        whole = replace(whole, panel=whole.panel.only(ids))
     for i, cutoff in enumerate(fold.cutoffs):
-        emit("promote", f"version {version.number}", i, len(fold.cutoffs), f"origin {cutoff.date()}")
+        emit("promote", _named(version), i, len(fold.cutoffs), f"origin {cutoff.date()}")
         then = until.table(whole, cutoff)
         rows = serving.from_table(served, then, fold.horizon)
-        made.append(core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor))
-    emit("promote", f"version {version.number}", len(fold.cutoffs), len(fold.cutoffs), "scored")
+        rows = core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor)
+        made.append(rows[rows["unique_id"].isin(ids)])
+    emit("promote", _named(version), len(fold.cutoffs), len(fold.cutoffs), "scored")
     rows = pd.concat(made, ignore_index=True)
     late = ~rows["cutoff"].isin(fold.cutoffs)
     if late.any():  # nothing was observed on the last days before an origin
