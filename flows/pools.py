@@ -15,7 +15,7 @@ from prefect.states import Cancelled
 
 from daycast import settings
 from daycast.config import Config, compose
-from daycast.errors import ToolError
+from daycast.errors import PromotionError, ToolError
 from daycast.steps import promote
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef
@@ -76,12 +76,23 @@ def _on_gpu(overrides: list[str], data: DataRef, last: Last) -> Outcome | None:
             time.sleep(BETWEEN_S)
             state = prefect.read_flow_run(sent.id).state
     if not state.is_completed():
+        if (refused := _refusal(given, data)) is not None:
+            raise refused
         raise ToolError(f"run {sent.name} on pool gpu to complete", f"{state.name}: {state.message}", "see its log")
     # What it made is in MLflow, not in a file of its machine.
     here = settings.load()
     made = runs.outcome(compose(here.root, given), data)
     decision, versions = promote.decided(here, made.run.run_id)
     return made.model_copy(update={"champion": tasks.promote(data.dataset, made.run, versions[decision.winner])})
+
+
+def _refusal(given: list[str], data: DataRef) -> PromotionError | None:
+    here = settings.load()
+    try:
+        made = runs.outcome(compose(here.root, given), data)
+    except ToolError:
+        return None
+    return promote.refusal(here, data.dataset, made.run.run_id)
 
 
 def _patience(state: State[Any] | None) -> float:

@@ -11,6 +11,7 @@ from daycast import settings
 from daycast.config import Config
 from daycast.errors import PromotionError
 from daycast.steps import record as record_step
+from daycast.steps import register as register_step
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import DataRef, RunRef
 from flows import tasks
@@ -27,8 +28,9 @@ def recording(config: Config, data: DataRef) -> Iterator[RunRef]:
     run = begin(config, data)
     try:
         yield run
-    except PromotionError:  # all was done, and the gate said no
-        record_step.close_run(settings.load(), run, "FINISHED")
+    except PromotionError:  # if all was done, and the gate said no, nothing of it went wrong
+        registered = register_step.is_registered(settings.load(), run)
+        record_step.close_run(settings.load(), run, "FINISHED" if registered else "FAILED")
         raise
     except KeyboardInterrupt:
         record_step.close_run(settings.load(), run, "KILLED")

@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
-from daycast.errors import DaycastError, ToolError
+from daycast.errors import DaycastError, PromotionError, ToolError
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
@@ -203,7 +203,7 @@ def register(
         return register_step.register(settings.load(), config, data, run, board, tuned)
 
 
-@task(task_run_name="promote {version.model}", timeout_seconds=HOUR, **RETRIED)
+@task(task_run_name="promote {version.model}", timeout_seconds=24 * HOUR, **RETRIED)
 def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
     with shown("promote", version.model):
         return promote_step.promote(settings.load(), dataset, run.run_id)
@@ -222,3 +222,12 @@ def forecast(
     here = settings.load()
     with shown("forecast", data.dataset):
         return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon, version)
+
+
+def forecast_if_any(data: DataRef) -> None:
+    """Forecast with the champion, if there is one."""
+    try:
+        require_champion(data.dataset)
+    except PromotionError:
+        return
+    forecast(data)

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import State, flow
 from prefect.runtime import flow_run
 
+from daycast.errors import PromotionError
 from daycast.steps.outcomes import Outcome
 from flows import newest, pools, tasks
 from flows.modelling import Last
@@ -34,7 +35,12 @@ def training(
         return superseded
     config = tasks.configured(overrides)
     data = tasks.prepared(config.dataset.name, fetch, as_of).until(as_of)
-    outcome = pools.modelled(config, overrides, data, last)
+    try:
+        outcome = pools.modelled(config, overrides, data, last)
+    except PromotionError:
+        if as_of is None and last == "forecast":
+            tasks.forecast_if_any(data)  # the champion stays, and does the day's work
+        raise
     if last != "forecast":
         return outcome
     won = outcome.champion

@@ -208,6 +208,20 @@ def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
     assert promote.promote(project.settings, "tiny", easy.outcome.run.run_id) == easy.version
 
 
+def test_a_rollback_that_was_killed_before_its_line_is_finished_by_the_next(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset = project.config().dataset
+    for after in (strict, easy):
+        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+    set_champion(project, strict.version.version)  # as a kill between the alias and the end of the turn leaves it
+    champion.rollback(project.settings, dataset, None, "too low", dry_run=False)
+    line = history(project).iloc[-1]
+    moved = ["rollback", easy.version.version, strict.version.version]
+    assert line[["kind", "from_version", "to_version"]].tolist() == moved
+    assert alias(project, "champion").number == strict.version.version
+
+
 def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
     project: Project, strict: After, easy: After
 ) -> None:

@@ -370,16 +370,36 @@ def test_without_a_champion_the_best_baseline_serves_where_the_winner_may_not(
     uri, run = project.settings.tracking_uri, runs["gru"][0]
     before = registry.by_alias(uri, NAME, "champion")
     assert before is not None
-    registry.unset_alias(uri, NAME, "champion")
     try:
-        served = promote.promote(project.settings, "tiny", run, asked(least_origins=10))
         registry.unset_alias(uri, NAME, "champion")
-        with pytest.raises(PromotionError):  # of which the gate can tell nothing, the baseline neither
+        never = asked(coverage=(1.0, 1.0))  # which no network keeps
+        assert promote.judged(project.settings, "tiny", run, never).version.model == "gru"
+        served = promote.promote(project.settings, "tiny", run, never)
+        now = registry.by_alias(uri, NAME, "champion")
+        registry.unset_alias(uri, NAME, "champion")
+        with pytest.raises(PromotionError, match="size"):  # what is too large for all is so for the baseline too
             promote.promote(project.settings, "tiny", run, asked(megabytes=0.001))
         assert registry.by_alias(uri, NAME, "champion") is None
     finally:
         registry.set_alias(uri, NAME, "champion", before.number)
-    assert served.model in ("gru", "naive")
+    assert served.model == "naive"
+    assert now is not None
+    assert now.number == served.version
+    line = champion.moves(project.settings, "tiny").iloc[-1]
+    assert line["reason"].startswith("the best baseline, as there is no champion and gru failed: ")
+    assert "coverage" in line["reason"]
+
+
+@pytest.mark.usefixtures("back")
+def test_where_the_gate_refuses_training_still_forecasts_with_the_champion(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crown(project, runs["day_type_naive"][1])
+    refused = PromotionError("better", "worse", "nothing")
+    monkeypatch.setattr("flows.pools.modelled", lambda *_: (_ for _ in ()).throw(refused))
+    with pytest.raises(PromotionError):
+        project.train("model=[naive]")
+    assert "forecast tiny" in project.ran
 
 
 def test_the_files_of_a_version_hold_the_forecast_that_it_must_repeat(

@@ -9,6 +9,8 @@ import typer
 
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
 
+from daycast.errors import ConfigError
+
 if TYPE_CHECKING:
     from daycast.settings import Settings
 
@@ -155,6 +157,12 @@ def promote(
     if version or force or reason:
         champions.override(here, configured.dataset.name, (version, force, reason), dry_run=dry_run, as_json=as_json)
         return
+    if not dry_run and any(one.startswith("promotion") for one in overrides or []):
+        raise ConfigError(
+            "the gate as it is in conf/promotion/",
+            "another one for this time",
+            "look at it with --dry-run, and overrule the gate by --version N --force --reason TEXT",
+        )
     with console.progress(quiet):
         found = summary.newest(here, configured, overrides or [], REGISTERED)
         judged = step.judged(here, configured.dataset.name, found.run_id, configured.promotion)
@@ -166,7 +174,7 @@ def promote(
     told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "may": judged.may}
     if as_json:
         console.machine({**told, "decision": judged.to_json()})
-    else:
+    elif judged.may or judged.of_the_past:
         summary.show_decision(judged.decision, version, dry_run)
 
 

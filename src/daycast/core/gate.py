@@ -12,6 +12,7 @@ from daycast.core import metrics, significance
 from daycast.core.verdict import improvement
 
 Rows = pd.DataFrame
+NOTICED = 0.01  # error that matters, as a share of a series' mean
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,12 @@ def nowhere_much_worse(rows: Rows, other: Rows, scales: Mapping[str, float], lim
     most = float(steps.fillna(0.0).max())
     told = f"step {worst} is {100 * most:+.1f} %, {100 * limits.step_worse:.0f} % allowed"
     out = [Check("no step much worse", most <= limits.step_worse, most, limits.step_worse, told)]
-    series = own.by_series.set_index("unique_id")["mae"] / before.by_series.set_index("unique_id")["mae"] - 1
-    if len(series) > 1:
-        share = float((series.fillna(0.0) > limits.series_worse).mean())
+    mine, theirs = (scores.by_series.set_index("unique_id")["mae"] for scores in (own, before))
+    if len(mine) > 1:
+        size = rows["y"].abs().groupby(rows["unique_id"]).mean()  # of a dead series, hardly any error is many times one
+        share = float((mine > (1 + limits.series_worse) * theirs + NOTICED * size).mean())
         told = (
-            f"{share:.1%} of {len(series):,} series are worse by more than {limits.series_worse:.0%}, "
+            f"{share:.1%} of {len(mine):,} series are worse by more than {limits.series_worse:.0%}, "
             f"{limits.series_share:.0%} allowed"
         )
         out.append(Check("few series much worse", share <= limits.series_share, share, limits.series_share, told))

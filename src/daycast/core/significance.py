@@ -82,8 +82,10 @@ def equal_accuracy(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str,
     """How probable a lead as large as the model's is if it were no better: the test of Diebold and Mariano, one-sided.
 
     Of the means over series and steps of each origin's losses, which hang together over as many origins as forecast a
-    day in common. With the correction for small samples of Harvey, Leybourne and Newbold, and Bartlett's weights (Newey
-    and West, https://doi.org/10.2307/1913610), by which the variance can't be negative.
+    day in common. With the correction for small samples of Harvey, Leybourne and Newbold; the variance is theirs, or
+    that by Bartlett's weights (Newey and West, https://doi.org/10.2307/1913610) where it is the larger one, which can't
+    be negative; and Student's t has the degrees of freedom of as many origins as don't overlap. Without these two, of
+    90 origins 14 steps ahead twice as many models that are no better pass as should.
 
     Args:
         rows: the model's, as ``metrics.score`` takes them.
@@ -107,11 +109,12 @@ def equal_accuracy(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str,
         return None
     off = difference - difference.mean()
     lags = [float(off[k:] @ off[: n - k]) / n for k in range(h)]
-    variance = lags[0] + 2 * sum((1 - k / h) * lag for k, lag in enumerate(lags[1:], start=1))
+    weighted = lags[0] + 2 * sum((1 - k / h) * lag for k, lag in enumerate(lags[1:], start=1))
+    variance = max(lags[0] + 2 * sum(lags[1:]), weighted)
     if variance <= 0:  # the same lead at every origin
         return 0.0 if difference.mean() > 0 else 1.0
     small = math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
-    return float(t.sf(small * difference.mean() / math.sqrt(variance / n), n - 1))
+    return float(t.sf(small * difference.mean() / math.sqrt(variance / n), n / h - 1))
 
 
 def _value(metric: str, total: Float, count: Float) -> Float:

@@ -127,7 +127,9 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
     """
     name = registry.model_name(dataset.name)
     now = registry.required(settings.tracking_uri, name, CHAMPION)
-    target = to if to is not None else history.before(moves(settings, dataset.name), now.number)
+    lines = moves(settings, dataset.name)
+    led = lines["to_version"].iloc[-1] if len(lines) else now.number
+    target = to if to is not None else history.before(lines, led)
     if target is None:
         raise PromotionError(
             f"a champion of {dataset.name} before version {now.number}",
@@ -139,7 +141,7 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
         raise PromotionError(
             f"version {target} of {name}", "there is none, or not any more", "name another one with --to"
         )
-    if version.number == now.number:
+    if version.number == now.number == led:  # else one was killed between the alias and its line, which is added
         raise PromotionError(
             f"another version than the champion of {dataset.name}", target, "name another one with --to"
         )

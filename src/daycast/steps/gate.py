@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from daycast.core import backtest, gate, metrics, split, until
 from daycast.core import forecast as core
 from daycast.core.frame import Table
 from daycast.core.gate import Check
+from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import DaycastError, HistoryError
+from daycast.errors import DaycastError, HistoryError, ToolError
 from daycast.settings import Settings
-from daycast.steps import forecaster, prove, serving
+from daycast.steps import forecaster, judge, prove, serving
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays, table
 from daycast.steps.progress import emit
@@ -31,6 +33,7 @@ from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 from daycast.steps.split import split as laid_out
 
 OWN = "the challenger"
+COLUMNS = ["unique_id", "cutoff", "ds", "step", "y_hat"]
 SEED = 0  # of the series that are drawn
 REFITTED = 3  # newest origins at which a model that was fitted again is compared
 
@@ -59,28 +62,35 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
         emit("promote", name, 0, 1, "running")
         try:
             out.extend(make())
+        except ToolError:  # a server that is down says nothing of the model: the task is tried again
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not let a model through
             out.append(Check(name, False, None, None, f"{type(error).__name__}: {error}"))
         emit("promote", name, 1, 1, "done")
 
     check("data validated", lambda: _validated(settings, asked.run_id))
     check("loads and repeats itself", lambda: _proven(settings, asked.challenger, wanted))
+    naive = asked.challenger.tags["daycast.model"] in baselines(config)
+    if naive and asked.champion is None:  # somebody has to serve, and it has won over the others
+        return out
     check("coverage", lambda: [gate.covered(_coverage(settings, asked.challenger), limits)])
     scored: dict[str, pd.DataFrame] = {}
     check("forecasts at recent origins", lambda: _scored(settings, config, data, asked, scored))
     if OWN not in scored:
         return out
-    rows = gate.same_rows(scored)
-    if config.promotion.champion.refit is not None:
-        check("fitted on what it says", lambda: _refitted(settings, config, data, asked, rows[OWN]))
-    scales = _scales(config, table(settings, config, data), rows[OWN])
-    metric, own = config.backtest.metric, rows.pop(OWN)
-    if asked.champion is not None and (name := _named(asked.champion)) in rows:
-        other = rows.pop(name)
+    own = scored.pop(OWN)
+    metric = config.backtest.metric
+    # Quantiles of a version have seen these days, by the offsets of its intervals.
+    metric = "mase" if metric in metrics.BANDS else metric
+    if wanted.refit is not None:
+        check("fitted on what it says", lambda: _refitted(settings, config, data, asked, own))
+    scales = _scales(config, table(settings, config, data), own)
+    if asked.champion is not None and (name := _named(asked.champion)) in scored:
+        other = scored.pop(name)
         check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))
         check("nowhere much worse", lambda: gate.nowhere_much_worse(own, other, scales, limits))
-    naive = {name: r for name, r in rows.items() if name != asked.challenger.tags["daycast.model"]}
-    check("better than the baselines", lambda: gate.over_baselines(own, naive, scales, metric))
+    if not naive:
+        check("better than the baselines", lambda: gate.over_baselines(own, scored, scales, metric))
     return out
 
 
@@ -117,27 +127,34 @@ def _scored(
     whole, horizon = table(settings, config, data), config.backtest.horizon
     both = [v for v in (asked.challenger, asked.champion) if v is not None]
     since = max(pd.Timestamp(v.tags.get(SCORED_FROM, v.tags.get(DATA_UNTIL, "2262-01-01"))) for v in both)
+    # Chance can be told from a lead over stretches that don't overlap alone.
+    stretches = FEWEST * math.ceil(horizon / wanted.step_size) if wanted.significance is not None else 0
+    most, least = max(wanted.origins, stretches), max(wanted.least_origins, stretches)
     ended = whole.panel.ds[: max(0, len(whole.panel.ds) - horizon)]
-    cutoffs = ended[::-1][:: wanted.step_size][: wanted.origins][::-1]
+    cutoffs = ended[::-1][:: wanted.step_size][:most][::-1]
     cutoffs = cutoffs[cutoffs >= since]
-    told = f"{len(cutoffs)} since {since.date()}, the end of the later fit; {wanted.least_origins} needed"
-    enough = len(cutoffs) >= wanted.least_origins
-    out = [Check("recent origins", enough, float(len(cutoffs)), float(wanted.least_origins), told)]
     if not len(cutoffs):
-        return out
+        return [Check("recent origins", False, 0.0, float(least), f"none since {since.date()}; {least} needed")]
     fold, ids = Fold("gate", None, cutoffs[0], cutoffs, horizon), _drawn(whole.panel.ids, wanted.series)
     few = replace(whole, panel=whole.panel.only(ids))
     made = {name: _naive(config, name, few, fold) for name in sorted(baselines(config))}
     made[OWN] = _served(settings, config, data, asked.challenger, (fold, ids))
-    out.append(Check("output contract", True, None, None, f"kept at all {len(cutoffs)} origins"))
+    out = [Check("output contract", True, None, None, "kept at every origin")]
     if asked.champion is not None:
         try:
             made[_named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
+        except ToolError:
+            raise
         except DaycastError as error:
             told = f"it does not any more, so it is nothing to beat: {error.expected}; found: {error.found}"
             out.append(Check("the champion forecasts", True, None, None, told))
-    into.update({name: backtest.with_actuals(rows, few) for name, rows in made.items()})
-    return out
+    rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
+    into.update(rows)
+    count = rows[OWN]["cutoff"].nunique()
+    told = f"{count} since {since.date()}, the end of the later fit; {least} needed"
+    if not count:
+        into.clear()
+    return [*out, Check("recent origins", count >= least, float(count), float(least), told)]
 
 
 def _drawn(ids: tuple[str, ...], most: int) -> tuple[str, ...]:
@@ -158,13 +175,14 @@ def _refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, r
     allowed = config.promotion.champion.refit if config.promotion.champion else None
     assert allowed is not None
     fold = laid_out(settings, config, data).test.fold()
-    cut = table(settings, config, data.until(fold.fit_cutoff.date()))
+    whole = table(settings, config, data)
+    cut = replace(whole, panel=whole.panel.until(fold.fit_cutoff))  # with all series: a network may know them by number
     again = serving.of_version(_folder(settings, asked.challenger)).forecaster
     emit("promote", "fit again", 0, 0, f"on data up to {fold.fit_cutoff.date()} alone")
     again.fit(split.history(cut, fold))
     newest = rows["cutoff"].drop_duplicates().sort_values().tail(REFITTED)
     part = Fold("gate", None, newest.iloc[0], pd.DatetimeIndex(newest), fold.horizon)
-    made = backtest.forecasts(again, table(settings, config, data), part)
+    made = backtest.forecasts(again, whole, part)
     keys = ["unique_id", "cutoff", "ds"]
     both = rows[rows["cutoff"].isin(newest)].merge(made, on=keys, how="left", suffixes=("", "_again"))
     off = float((both["y_hat"] - both["y_hat_again"]).abs().max(skipna=False) / both["y_hat"].abs().mean())
@@ -193,17 +211,16 @@ def _served(
     for i, cutoff in enumerate(fold.cutoffs):
         emit("promote", _named(version), i, len(fold.cutoffs), f"origin {cutoff.date()}")
         then = until.table(whole, cutoff)
+        new = len(then.panel.ids) < len(whole.panel.ids) and not served.forecaster.takes_new_series
+        if new or then.panel.cutoff != cutoff:  # before all series had begun, or nothing was observed that day
+            continue
         rows = serving.from_table(served, then, fold.horizon)
         rows = core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor)
-        made.append(rows[rows["unique_id"].isin(ids)])
+        made.append(rows.loc[rows["unique_id"].isin(ids), COLUMNS])
     emit("promote", _named(version), len(fold.cutoffs), len(fold.cutoffs), "scored")
-    rows = pd.concat(made, ignore_index=True)
-    late = ~rows["cutoff"].isin(fold.cutoffs)
-    if late.any():  # nothing was observed on the last days before an origin
-        rows = rows[~late]
-    if rows.empty:
-        raise HistoryError("observations at the origins", "none", "wait for newer data")
-    return rows
+    if not made:
+        raise HistoryError("observations of all series at the origins", "none", "wait for newer data")
+    return pd.concat(made, ignore_index=True)
 
 
 def _naive(config: Config, name: str, whole: Table, fold: Fold) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
 GATE = "gate.json"  # artifact of the run: every check
+VERDICT = "daycast.gate"  # tag of the run: passed or refused
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         return version.model_copy(update={"in_force": False})
     if found.checks:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
-        tracking.tag(tracker(settings), run_id, {"daycast.gate": "passed" if found.may else "refused"})
+        tracking.tag(tracker(settings), run_id, {VERDICT: "passed" if found.may else "refused"})
     if not found.may and found.champion is None and found.decision.baseline != version.model:
         return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
@@ -152,6 +153,16 @@ def _refused(dataset: str, found: Judged) -> PromotionError:
     )
 
 
+def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | None:
+    """Why the gate refused a run's winner on another machine; ``None`` if it did not."""
+    if tracking.find(tracker(settings), run_id).tags.get(VERDICT) != "refused":
+        return None
+    told = json.loads(tracking.text(tracker(settings), run_id, GATE))
+    decision, versions = decided(settings, run_id)
+    checks = tuple(Check(**check) for check in told["gate"])
+    return _refused(dataset, Judged(decision, versions[decision.winner], told["champion"], checks))
+
+
 def override(settings: Settings, dataset: str, number: str, reason: str) -> VersionRef:
     """Make a version champion past the gate, by hand; who and why is written down.
 
@@ -180,7 +191,7 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, Versio
     try:
         decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
         versions = json.loads(tracking.text(where, run_id, VERSIONS))
-    except ToolError as error:
+    except (ToolError, TypeError, KeyError) as error:  # the two of a run of older code
         raise PromotionError(
             "a run that went as far as to register its winner",
             f"run {run_id} ({run.name}) did not",

@@ -59,6 +59,11 @@ def register(
     return versions[decision.winner]
 
 
+def is_registered(settings: Settings, run: RunRef) -> bool:
+    """Whether the run got as far as to register its winner."""
+    return REGISTERED.items() <= tracking.find(tracker(settings), run.run_id).tags.items()
+
+
 def _summary(config: Config, ranked: pd.DataFrame, name: str) -> str:
     line, judged = ranked.set_index("model").loc[name], config.backtest
     value = f"{judged.metric} {line[judged.metric]:,.4g}"
