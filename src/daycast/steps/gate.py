@@ -21,7 +21,7 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import DaycastError, HistoryError, ToolError
+from daycast.errors import HistoryError, ToolError
 from daycast.settings import Settings
 from daycast.steps import forecaster, judge, prove, serving
 from daycast.steps.compare import baselines
@@ -145,8 +145,8 @@ def _scored(
             made[_named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
         except ToolError:
             raise
-        except DaycastError as error:
-            told = f"it does not any more, so it is nothing to beat: {error.expected}; found: {error.found}"
+        except Exception as error:  # noqa: BLE001  # such as files of older code
+            told = f"it does not any more, so it is nothing to beat: {type(error).__name__}: {error}"
             out.append(Check("the champion forecasts", True, None, None, told))
     rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
     into.update(rows)
