@@ -159,12 +159,12 @@ def test_what_is_next_and_what_is_stuck_is_told(house: House) -> None:
     with house.prefect() as prefect:
         at = prefect.read_deployment_by_name("modelling/tiny").id
         given = {"overrides": ["dataset=tiny"], "data": data.in_force(house.settings, "tiny").model_dump(mode="json")}
-        due = Scheduled(scheduled_time=long_ago)
-        waiting = prefect.create_flow_run_from_deployment(at, state=due, parameters=given)
+        overdue = Scheduled(scheduled_time=long_ago)
+        waiting = prefect.create_flow_run_from_deployment(at, state=overdue, parameters=given)
     told = house.daycast("status")["prefect"]
     due = {one["deployment"]: datetime.fromisoformat(one["due"]) for one in told["upcoming"]}
     assert set(due) == {"forecasting/tiny", "monitoring/tiny", "training/tiny"}
-    local = {name: at.astimezone(ZoneInfo("America/Chicago")).time() for name, at in due.items()}
+    local = {name: when.astimezone(ZoneInfo("America/Chicago")).time() for name, when in due.items()}
     assert local == {"forecasting/tiny": time(6), "monitoring/tiny": time(7), "training/tiny": time(8)}
     (stuck,) = told["stuck"]
     assert (stuck["run"], stuck["reason"]) == ("modelling", "waits for a worker")

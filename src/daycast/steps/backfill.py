@@ -49,11 +49,9 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
     out = []
     for cutoff in cutoffs:
         may = next((v for v, until in champions if until <= cutoff), None)
-        number, steps, wanted = None, 0, 1
-        if may is not None:
-            number, wanted = may.number, int(may.tags["daycast.horizon"])
-            steps = there.get((cutoff, number, may.tags["daycast.run_id"]), 0)
-        done = steps >= wanted
+        made = 0 if may is None else there.get((cutoff, may.number, may.tags["daycast.run_id"]), 0)
+        done = may is not None and made >= int(may.tags["daycast.horizon"])
+        number = None if may is None else may.number
         out.append(Planned(as_of=str(cutoff.date()), cutoff=cutoff.isoformat(), version=number, done=done))
     if all(one.version is None for one in out):
         raise PromotionError(
