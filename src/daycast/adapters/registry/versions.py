@@ -98,6 +98,11 @@ def versions(uri: str, name: str) -> list[Version]:
         return sorted(every, key=lambda v: -int(v.number))
 
 
+def find(uri: str, name: str, number: str) -> Version | None:
+    """A version by its number, or ``None``."""
+    return next((v for v in versions(uri, name) if v.number == number), None)
+
+
 def by_alias(uri: str, name: str, alias: str) -> Version | None:
     """The version that carries the alias, or ``None``."""
     from mlflow.exceptions import MlflowException
