@@ -53,6 +53,19 @@ def test_all_of_the_day_itself_may_be_seen() -> None:
     assert seen.dropna(subset="y")["ds"].max() == pd.Timestamp("2024-01-03 18:00")
 
 
+@pytest.mark.parametrize("hour", [0, 6, 12])
+def test_at_a_timestamp_nothing_later_of_its_own_day_is_seen(hour: int) -> None:
+    cutoff = pd.Timestamp("2024-01-03") + pd.Timedelta(hours=hour)
+    rows = frame("6h", 40)
+    late = rows["ds"] > cutoff
+    other = rows.assign(y=rows["y"].mask(late & rows["y"].notna(), -99.0))
+    spec = FrameSpec(freq="6h", season_length=4, known={"holiday": None}, past=("rain",))
+    whole, changed = (core.upto(table(f, spec), cutoff) for f in (rows, other))
+    assert whole.panel.cutoff == cutoff
+    assert whole.beyond.ds[0] == cutoff + pd.Timedelta(hours=6)
+    np.testing.assert_array_equal(whole.panel.y, changed.panel.y)
+
+
 def test_a_day_before_all_data_is_refused_with_the_first_one() -> None:
     with pytest.raises(HistoryError, match="2024-01-01"):
         until(frame(), SPEC, pd.Timestamp("2023-12-31"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from tests.project import Project, environment
 
 from daycast.adapters import registry, store, tracking
-from daycast.errors import PromotionError, ToolError
+from daycast.errors import ConfigError, PromotionError, ToolError
 from daycast.steps import champion, compare, promote
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import VersionRef
@@ -190,7 +190,7 @@ def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
 ) -> None:
     dataset = project.config().dataset
     for after in (strict, easy):
-        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+        promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
     before = history(project)
     moved = easy.version.version, strict.version.version
     assert champion.rollback(project.settings, dataset, None, "too low", dry_run=True) == moved
@@ -205,7 +205,10 @@ def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
     with pytest.raises(PromotionError, match=r"(?s)not rolled back before.*--force"):
         promote.promote(project.settings, "tiny", easy.outcome.run.run_id)
     assert alias(project, "champion").number == strict.version.version
-    assert promote.override(project.settings, "tiny", easy.version.version, "it was the weather") == easy.version
+    assert (
+        promote.override(project.settings, project.config().dataset, easy.version.version, "it was the weather")
+        == easy.version
+    )
     assert history(project).iloc[-1][["kind", "reason"]].tolist() == ["override", "it was the weather"]
     assert promote.promote(project.settings, "tiny", easy.outcome.run.run_id) == easy.version
 
@@ -215,7 +218,7 @@ def test_a_rollback_that_was_killed_before_its_line_is_finished_by_the_next(
 ) -> None:
     dataset = project.config().dataset
     for after in (strict, easy):
-        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+        promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
     set_champion(project, strict.version.version)  # as a kill between the alias and the end of the turn leaves it
     champion.rollback(project.settings, dataset, None, "too low", dry_run=False)
     line = history(project).iloc[-1]
@@ -228,7 +231,7 @@ def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
     project: Project, strict: After, easy: After
 ) -> None:
     for after in (strict, easy):
-        promote.override(project.settings, "tiny", after.version.version, "to begin with")
+        promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
     before = history(project)
     loaded = registry.load(project.settings.tracking_uri, NAME, strict.version.version)
     weights = loaded.folder / "artifacts" / "serving.json"
@@ -255,6 +258,52 @@ def test_there_is_no_way_back_to_what_is_not_there(project: Project, easy: After
     assert alias(project, "champion").number == easy.version.version
 
 
+def test_a_version_that_does_not_load_is_not_made_champion_by_hand(
+    project: Project, strict: After, easy: After
+) -> None:
+    loaded = registry.load(project.settings.tracking_uri, NAME, strict.version.version)
+    told = loaded.folder / "artifacts" / "serving.json"
+    kept = told.read_bytes()
+    told.write_text("{}")
+    try:
+        with pytest.raises(PromotionError, match="to load, and to forecast"):
+            promote.override(project.settings, project.config().dataset, strict.version.version, "I know better")
+    finally:
+        told.write_bytes(kept)
+    assert alias(project, "champion").number == easy.version.version
+
+
+def test_what_is_rolled_back_while_the_gate_judges_it_is_not_promoted(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset, run = project.config().dataset, easy.outcome.run.run_id
+    promote.override(project.settings, dataset, strict.version.version, "to begin with")
+    found = promote.judged(project.settings, "tiny", run)
+    assert found.may
+    promote.override(project.settings, dataset, easy.version.version, "meanwhile")
+    champion.rollback(project.settings, dataset, strict.version.version, "too low", dry_run=False)
+    before = history(project)
+    with pytest.raises(PromotionError, match="rolled back meanwhile"):
+        promote.obey(project.settings, "tiny", run, found, None)
+    pd.testing.assert_frame_equal(history(project), before)
+    assert alias(project, "champion").number == strict.version.version
+
+
+def test_moves_of_a_registry_that_is_gone_lead_nowhere(project: Project, strict: After, easy: After) -> None:
+    """MLflow was set up anew and the store was kept: its numbers mean other versions now."""
+    versions = registry.versions(project.settings.tracking_uri, NAME)
+    lines = history(project)
+    assert set(champion.present(lines, versions)["to_version"]) >= {strict.version.version, easy.version.version}
+    assert champion.present(lines.assign(run_id="of another one"), versions).empty
+    assert champion.present(lines, versions[:0]).empty
+
+
+def test_a_store_in_mlflows_own_file_is_refused_before_both_wait_for_each_other(project: Project) -> None:
+    one = replace(project.settings, store_url=project.settings.tracking_uri)
+    with pytest.raises(ConfigError, match="DAYCAST_STORE_URL"):
+        champion.move(one, "tiny", "1", champion.Why("override", "x", "y"), None)
+
+
 @pytest.mark.usefixtures("easy")
 def test_who_was_champion_on_a_day_is_told_in_the_datasets_own_time(project: Project) -> None:
     dataset = project.config().dataset
@@ -262,6 +311,8 @@ def test_who_was_champion_on_a_day_is_told_in_the_datasets_own_time(project: Pro
     assert champion.told(project.settings, dataset, first)["version"]
     with pytest.raises(PromotionError, match="none up to that day"):
         champion.told(project.settings, dataset, first - timedelta(days=1))
+    with pytest.raises(ConfigError, match="--on"):
+        champion.told(project.settings, dataset, first + timedelta(days=10_000))
 
 
 def test_promoting_an_older_run_obeys_what_was_decided_then(project: Project, strict: After, easy: After) -> None:

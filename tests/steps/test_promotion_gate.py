@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 from tests.project import Project
@@ -39,6 +40,7 @@ LIMITS: dict[str, Any] = {
     "series_share": 1.0,
     "coverage": (0.0, 1.0),
     "refit": 1e-6,
+    "days_behind": 0.0,
     "megabytes": 50.0,
     "seconds": 60.0,
 }
@@ -77,7 +79,7 @@ def back(project: Project) -> Iterator[None]:
 
 
 def crown(project: Project, version: str) -> None:
-    promote.override(project.settings, "tiny", version, "to begin with")
+    promote.override(project.settings, project.config().dataset, version, "to begin with")
 
 
 def judged(
@@ -110,6 +112,7 @@ def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence
         "winner of its run",
         "not rolled back before",
         "data validated",
+        "age of data",
         "loads and repeats itself",
         "size",
         "latency",
@@ -199,16 +202,43 @@ def test_days_that_the_champion_was_fitted_on_do_not_count(project: Project, run
     version = registry.find(uri, NAME, number)
     assert version is not None
     before = judged(project, *runs["day_type_naive"], number, origins=1000)["recent origins"]
-    own = version.tags[SCORED_FROM]
-    try:
-        registry.tag(uri, NAME, number, {SCORED_FROM: version.tags[DATA_UNTIL][:8] + "20"})
+    with tagged(project, number, {SCORED_FROM: version.tags[DATA_UNTIL][:8] + "20"}):
         after = judged(project, *runs["day_type_naive"], number, origins=1000)["recent origins"]
-    finally:
-        registry.tag(uri, NAME, number, {SCORED_FROM: own})
     assert after.value is not None
     assert before.value is not None
     assert after.value < before.value
     assert not after.passed
+
+
+@contextmanager
+def tagged(project: Project, number: str, tags: dict[str, str]) -> Iterator[None]:
+    """Inside the block a version has other tags."""
+    uri = project.settings.tracking_uri
+    version = registry.find(uri, NAME, number)
+    assert version is not None
+    try:
+        registry.tag(uri, NAME, number, tags)
+        yield
+    finally:
+        registry.tag(uri, NAME, number, {name: version.tags[name] for name in tags})
+
+
+def test_a_model_of_data_that_others_have_followed_is_too_old(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    run, number = runs["day_type_naive"]
+    newest = table(project.settings, project.config(), project.data).panel.cutoff
+    with tagged(project, number, {DATA_UNTIL: (newest - pd.Timedelta(days=3)).isoformat()}):
+        behind = judged(project, run, number, None)["age of data"]
+        assert (behind.passed, behind.value) == (False, 3.0)
+        assert judged(project, run, number, None, days_behind=3.0)["age of data"].passed
+
+
+def test_where_a_dataset_says_how_old_data_may_be_older_ones_promote_nothing(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    found = judged(project, *runs["day_type_naive"], None, overrides=("dataset.contract.max_age_days=30",))
+    assert failed(found) == {"newest data"}  # they are of years ago
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from daycast.cli.options import AsJson, Debug, Overrides, Quiet, ready
 from daycast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from daycast.config import Dataset
     from daycast.settings import Settings
 
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the history.")]
@@ -69,7 +70,7 @@ def history(overrides: Overrides = None, as_json: AsJson = False, debug: Debug =
 
 
 def override(
-    here: Settings, dataset: str, given: tuple[str | None, bool, str | None], *, dry_run: bool, as_json: bool
+    here: Settings, dataset: Dataset, given: tuple[str | None, bool, str | None], *, dry_run: bool, as_json: bool
 ) -> None:
     """Make a version champion by hand; ``given`` are the version, whether it is forced, and the reason."""
     version, force, reason = given
@@ -78,7 +79,7 @@ def override(
         raise ConfigError(
             "all of --version, --force and --reason, as this passes by the gate",
             f"{' and '.join(names)} alone",
-            f"say why: `daycast promote dataset={dataset} --version N --force --reason TEXT`",
+            f"say why: `daycast promote dataset={dataset.name} --version N --force --reason TEXT`",
         )
     if dry_run:
         raise ConfigError("--dry-run without --force", "both", "leave one of them out")

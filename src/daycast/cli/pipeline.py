@@ -154,7 +154,7 @@ def promote(
     from daycast.steps.register import REGISTERED
 
     if version or force or reason:
-        champions.override(here, configured.dataset.name, (version, force, reason), dry_run=dry_run, as_json=as_json)
+        champions.override(here, configured.dataset, (version, force, reason), dry_run=dry_run, as_json=as_json)
         return
     if not dry_run and any(one.startswith("promotion") for one in overrides or []):
         raise ConfigError(

@@ -34,6 +34,9 @@ class Championship(Section):
         description="how far forecasts may be off, as a fraction of their mean, if the model is fitted again from data "
         "that end where its fit should have; it takes as long as the final fit did. null: it is not fitted again",
     )
+    days_behind: float = Field(
+        ge=0, description="how many days the data may go on after those that it was trained and judged by"
+    )
     megabytes: float = Field(gt=0, description="size of the version at most, in MB of 10^6 bytes")
     seconds: float = Field(gt=0, description="time of a forecast of its stored example at most, on one CPU thread")
 

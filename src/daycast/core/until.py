@@ -34,17 +34,29 @@ def table(whole: Table, as_of: pd.Timestamp) -> Table:
     Raises:
         HistoryError: nothing had been observed by then.
     """
-    panel, ahead = whole.panel, whole.beyond
-    most = int((panel.ds.normalize() <= as_of).sum())
+    most = int((whole.panel.ds.normalize() <= as_of).sum())
     if not most:
-        raise _too_early(as_of, panel.ds[0])
+        raise _too_early(as_of, whole.panel.ds[0])
+    return upto(whole, whole.panel.ds[most - 1])
+
+
+def upto(whole: Table, cutoff: pd.Timestamp) -> Table:
+    """The same at a timestamp, inclusive, wherever in its day it lies.
+
+    Raises:
+        HistoryError: nothing had been observed by then.
+    """
+    panel, ahead = whole.panel, whole.beyond
+    most = int((panel.ds <= cutoff).sum())
+    if not most:
+        raise _too_early(cutoff, panel.ds[0])
     newest = np.zeros(len(panel.ids), dtype=np.int64)  # timestamps up to the newest observation of each series
     for some in parts.rows(len(panel.ids)):
         observed = np.isfinite(panel.y[some, :most])
         newest[some] = np.where(observed.any(axis=1), most - observed[:, ::-1].argmax(axis=1), 0)
     end = int(newest.max(initial=0))
     if not end:
-        raise _too_early(as_of, panel.ds[0])
+        raise _too_early(cutoff, panel.ds[0])
     seen = panel.until(panel.ds[end - 1])
     if not newest.all():
         seen = seen.only(tuple(name for name, steps in zip(panel.ids, newest, strict=True) if steps))

@@ -12,6 +12,7 @@ from daycast.config import Dataset
 from daycast.core import parts
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
+from daycast.steps.champion import moves, present
 from daycast.steps.data import arrays
 from daycast.steps.outcomes import Planned
 from daycast.steps.promote import WON_THEN
@@ -70,9 +71,8 @@ def _champions(settings: Settings, dataset: str) -> list[tuple[registry.Version,
 
     Versions from before that was written down may have seen anything, so they don't count.
     """
-    with store.opened(settings.store_url) as engine:
-        promoted = set(store.read_promotions(engine, dataset)["to_version"])
     found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+    promoted = set(present(moves(settings, dataset), found)["to_version"])
     may = [v for v in found if v.number in promoted or WON_THEN in v.tags]
     dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in may if DATA_UNTIL in v.tags]
     return sorted(dated, key=lambda one: (one[1], int(one[0].number)), reverse=True)

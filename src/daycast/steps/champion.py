@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,7 +17,7 @@ from daycast.adapters import registry, store
 from daycast.config import Dataset
 from daycast.core import forecast as core
 from daycast.core import history
-from daycast.errors import DaycastError, PromotionError
+from daycast.errors import ConfigError, DaycastError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import serving
 from daycast.steps.data import arrays, in_force
@@ -31,7 +32,7 @@ class Why:
 
     Attributes:
         kind: as ``store.Move`` has it.
-        run_id: the training run that made the version moved to.
+        run_id: the training run that made the version moved to, by its tag: so is told of which registry a number is.
         reason: in words.
         decision: the evidence, JSON-able.
     """
@@ -52,9 +53,16 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
         expected: the champion that the decision was about; ``None`` if there was none.
 
     Raises:
-        PromotionError: there is another champion by now.
+        PromotionError: there is another champion by now, or what is promoted was rolled back meanwhile.
+        ConfigError: store and registry are one SQLite file, which takes one writer.
     """
     name = registry.model_name(dataset)
+    if settings.store_url == settings.tracking_uri and settings.store_url.startswith("sqlite"):
+        raise ConfigError(
+            "a SQLite file of its own for the forecast store",
+            f"MLflow's, {settings.store_url}",
+            "set DAYCAST_STORE_URL to another file, or both to databases of a PostgreSQL server",
+        )
     with store.opened(settings.store_url) as engine, store.moving(engine, dataset) as turn:
         now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
         number = None if now is None else now.number
@@ -67,6 +75,12 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
             )
         if turn.newest == number == to:
             return
+        if why.kind == "promotion" and history.rolled_back(turn.moves(), to):
+            raise PromotionError(
+                f"version {to}, as the gate judged it",
+                "it was rolled back meanwhile",
+                "decide again: repeat the command",
+            )
         before = turn.newest if number == to else number
         turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
         registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
@@ -87,14 +101,23 @@ def moves(settings: Settings, dataset: str) -> pd.DataFrame:
         return store.read_promotions(engine, dataset)
 
 
+def present(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> pd.DataFrame:
+    """Of a history, the moves to versions that are in the registry: numbers start anew in another one."""
+    made = {v.number: v.tags.get("daycast.run_id") for v in versions}
+    return lines[lines["to_version"].map(made) == lines["run_id"]]
+
+
 def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, Any]:
     """The champion, at the end of a day in the dataset's time zone or now, and the move that led to it.
 
     Raises:
         PromotionError: there was none yet, or is none.
+        ConfigError: the day has not come.
     """
     found = moves(settings, dataset.name)
     if day is not None:
+        if day > (today := pd.Timestamp.now(dataset.timezone).date()):
+            raise ConfigError(f"a day up to {today}", str(day), "leave --on out for the champion in force")
         found = found[found["decided_at"].dt.tz_convert(ZoneInfo(dataset.timezone)).dt.date <= day]
         if found.empty:
             fix = f"ask for a later day: `daycast history dataset={dataset.name}`"
@@ -106,7 +129,7 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
     led = found[found["to_version"] == number].tail(1)
     of = registry.find(settings.tracking_uri, registry.model_name(dataset.name), number)
     facts: dict[str, Any] = {"dataset": dataset.name, "version": number}
-    if of is not None:
+    if of is not None and (led.empty or not present(led, [of]).empty):
         facts |= {"model": of.tags["daycast.model"], "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
     if led.empty or (day is None and found["to_version"].iloc[-1] != number):
         return {**facts, "since": None, "note": "the alias was moved by other means: the history does not tell of it"}
@@ -127,7 +150,8 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
     """
     name = registry.model_name(dataset.name)
     now = registry.required(settings.tracking_uri, name, CHAMPION)
-    lines = moves(settings, dataset.name)
+    versions = registry.versions(settings.tracking_uri, name)
+    lines = present(moves(settings, dataset.name), versions)
     led = lines["to_version"].iloc[-1] if len(lines) else now.number
     target = to if to is not None else history.before(lines, led)
     if target is None:
@@ -136,7 +160,7 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
             "the history has none",
             f"name a version: `daycast rollback dataset={dataset.name} --to VERSION`",
         )
-    version = registry.find(settings.tracking_uri, name, target)
+    version = next((v for v in versions if v.number == target), None)
     if version is None:
         raise PromotionError(
             f"version {target} of {name}", "there is none, or not any more", "name another one with --to"
@@ -145,14 +169,14 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
         raise PromotionError(
             f"another version than the champion of {dataset.name}", target, "name another one with --to"
         )
-    _require_forecast(settings, dataset, target)
+    require_forecast(settings, dataset, target)
     if not dry_run:
         why = Why("rollback", version.tags["daycast.run_id"], reason)
         move(settings, dataset.name, target, why, now.number)
     return now.number, target
 
 
-def _require_forecast(settings: Settings, dataset: Dataset, number: str) -> None:
+def require_forecast(settings: Settings, dataset: Dataset, number: str) -> None:
     """Raise ``PromotionError`` unless a version loads, and forecasts from the data in force within its contract."""
     try:
         loaded = registry.load(settings.tracking_uri, registry.model_name(dataset.name), number)
@@ -164,5 +188,5 @@ def _require_forecast(settings: Settings, dataset: Dataset, number: str) -> None
         raise PromotionError(
             f"version {number} to load, and to forecast from the data in force",
             f"{error.expected}; found: {error.found}",
-            f"go back to another one: `daycast history dataset={dataset.name}`, then --to VERSION",
+            f"take another one: `daycast history dataset={dataset.name}` and the registry have them",
         ) from error

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from daycast.adapters import registry, tracking
-from daycast.config import Promotion, recorded
+from daycast.config import Dataset, Promotion, recorded
 from daycast.core import history
 from daycast.core.gate import Check
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps import gate
-from daycast.steps.champion import CHAMPION, Why, move, moves
+from daycast.steps.champion import CHAMPION, Why, move, moves, present, require_forecast
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef, VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
@@ -30,6 +30,7 @@ class Judged:
     """What the gate says of a run's winner.
 
     Attributes:
+        run_id: the run.
         decision: of the run, on its leaderboard.
         version: the winner's.
         champion: number of the version that it was judged beside; ``None`` if there was none.
@@ -37,6 +38,7 @@ class Judged:
         of_the_past: whether it won as of a past day, and the champion has seen later ones.
     """
 
+    run_id: str
     decision: Decision
     version: VersionRef
     champion: str | None
@@ -52,7 +54,7 @@ class Judged:
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values."""
         checks = [asdict(check) for check in self.checks]
-        return {**self.decision.to_json(), "champion": self.champion, "gate": checks}
+        return {**self.decision.to_json(), "judged_run": self.run_id, "champion": self.champion, "gate": checks}
 
 
 def judged(
@@ -73,15 +75,16 @@ def judged(
     before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
     number = None if before is None else before.number
     if number == version.version:
-        return Judged(decision, version, number, ())
+        return Judged(run_id, decision, version, number, ())
     own = registry.find(settings.tracking_uri, version.name, version.version)
     if own is None:
         raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
     tags = tracking.find(tracker(settings), run_id).tags
     # ISO; a version that does not say may have seen anything
     if before is not None and "daycast.as_of" in tags and before.tags.get(DATA_UNTIL, "9") > own.tags[DATA_UNTIL]:
-        return Judged(decision, version, number, (), of_the_past=True)
-    left = history.rolled_back(moves(settings, dataset), version.version)
+        return Judged(run_id, decision, version, number, (), of_the_past=True)
+    lines = present(moves(settings, dataset), registry.versions(settings.tracking_uri, version.name))
+    left = history.rolled_back(lines, version.version)
     told = "it was, and is the same model as then" if left else "it was not"
     checks = [
         Check("winner of its run", decision.promote, None, None, decision.reasons[-1]),
@@ -91,7 +94,7 @@ def judged(
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
         checks += gate.judged(settings, config, _data(settings, dataset, run_id, tags), asked)
-    return Judged(decision, version, number, tuple(checks))
+    return Judged(run_id, decision, version, number, tuple(checks))
 
 
 def promote(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None = None) -> VersionRef:
@@ -126,7 +129,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
         raise _refused(dataset, found)
-    why = Why("promotion", run_id, found.decision.reasons[-1], found.to_json())
+    why = Why("promotion", _made_by(settings, version), found.decision.reasons[-1], found.to_json())
     move(settings, dataset, version.version, why, found.champion)
     return version
 
@@ -138,7 +141,8 @@ def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotio
         raise _refused(dataset, winner)
     failed = ", ".join(check.name for check in winner.checks if not check.passed)
     reason = f"the best baseline, as there is no champion and {winner.version.model} failed: {failed}"
-    move(settings, dataset, found.version.version, Why("promotion", run_id, reason, winner.to_json()), None)
+    why = Why("promotion", _made_by(settings, found.version), reason, winner.to_json())
+    move(settings, dataset, found.version.version, why, None)
     return found.version
 
 
@@ -160,23 +164,32 @@ def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | N
     told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     decision, versions = decided(settings, run_id)
     checks = tuple(Check(**check) for check in told["gate"])
-    return _refused(dataset, Judged(decision, versions[decision.winner], told["champion"], checks))
+    return _refused(dataset, Judged(run_id, decision, versions[decision.winner], told["champion"], checks))
 
 
-def override(settings: Settings, dataset: str, number: str, reason: str) -> VersionRef:
+def override(settings: Settings, dataset: Dataset, number: str, reason: str) -> VersionRef:
     """Make a version champion past the gate, by hand; who and why is written down.
 
     Raises:
-        PromotionError: there is no such version, or somebody else moved the champion meanwhile.
+        PromotionError: there is no such version, it does not forecast, or somebody else moved the champion meanwhile.
     """
-    name = registry.model_name(dataset)
+    name = registry.model_name(dataset.name)
     found = {v.number: v for v in registry.versions(settings.tracking_uri, name)}
     if number not in found:
         raise PromotionError(f"a version of {name} among {sorted(found, key=int)}", number, "name one of these")
     before = registry.by_alias(settings.tracking_uri, name, CHAMPION)
+    require_forecast(settings, dataset, number)
     why = Why("override", found[number].tags["daycast.run_id"], reason)
-    move(settings, dataset, number, why, None if before is None else before.number)
+    move(settings, dataset.name, number, why, None if before is None else before.number)
     return VersionRef(name=name, version=number, model=found[number].tags["daycast.model"])
+
+
+def _made_by(settings: Settings, version: VersionRef) -> str:
+    """The run that made a version; another run may have come to the same one."""
+    made = registry.find(settings.tracking_uri, version.name, version.version)
+    if made is None:
+        raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
+    return made.tags["daycast.run_id"]
 
 
 def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, VersionRef]]:

@@ -43,6 +43,11 @@ class DataRef(Reference):
     pointers: dict[str, str]
     as_of: str | None = None
 
+    @property
+    def day(self) -> date | None:
+        """``as_of`` as a date."""
+        return None if self.as_of is None else date.fromisoformat(self.as_of)
+
     def until(self, as_of: date | None) -> DataRef:
         """This version as it stood at the end of a day; itself for ``None``."""
         return self if as_of is None else self.model_copy(update={"as_of": as_of.isoformat()})

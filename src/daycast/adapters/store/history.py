@@ -50,6 +50,10 @@ class Turn:
         """The version that the last move led to; ``None`` before the first."""
         return self._newest("to_version")
 
+    def moves(self) -> pd.DataFrame:
+        """As ``read_promotions``, of what is there in this turn."""
+        return _read(self.connection, self.dataset)
+
     def append(self, move: Move) -> None:
         """Write down a move, under the next number."""
         number = (self._newest("number") or 0) + 1
@@ -75,6 +79,11 @@ def moving(engine: Engine, dataset: str) -> Iterator[Turn]:
 
 def read_promotions(engine: Engine, dataset: str) -> pd.DataFrame:
     """The moves of a dataset's champion, oldest first: the fields of ``Move``, ``number``, ``decided_at`` in UTC."""
+    with engine.connect() as connection:
+        return _read(connection, dataset)
+
+
+def _read(connection: Connection, dataset: str) -> pd.DataFrame:
     query = select(promotions).where(promotions.c.dataset == dataset).order_by(promotions.c.number)
-    rows = pd.read_sql(query, engine)
+    rows = pd.read_sql(query, connection)
     return rows.assign(decided_at=pd.to_datetime(rows["decided_at"], utc=True))

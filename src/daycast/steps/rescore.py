@@ -1,0 +1,161 @@
+"""Versions scored anew: at recent origins that none was fitted on, as the daily forecast makes its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from daycast import models
+from daycast.adapters import registry
+from daycast.config import Config
+from daycast.core import backtest, gate, metrics, split, until
+from daycast.core import forecast as core
+from daycast.core.frame import Table
+from daycast.core.gate import Check
+from daycast.core.significance import FEWEST
+from daycast.core.split import Fold
+from daycast.errors import HistoryError, ToolError
+from daycast.settings import Settings
+from daycast.steps import forecaster, judge, serving
+from daycast.steps.compare import baselines
+from daycast.steps.data import arrays, table
+from daycast.steps.progress import emit
+from daycast.steps.reference import DataRef
+from daycast.steps.register import DATA_UNTIL, SCORED_FROM
+from daycast.steps.split import split as laid_out
+
+OWN = "the challenger"
+COLUMNS = ["unique_id", "cutoff", "ds", "step", "y_hat"]
+SEED = 0  # of the series that are drawn
+REFITTED = 3  # newest origins at which a model that was fitted again is compared
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is judged: ``run_id`` the run whose winner the challenger is, ``champion`` ``None`` where there is none."""
+
+    run_id: str
+    challenger: registry.Version
+    champion: registry.Version | None
+
+
+def scored(
+    settings: Settings, config: Config, data: DataRef, asked: Asked, into: dict[str, pd.DataFrame]
+) -> list[Check]:
+    """Score all at the newest origins that neither version was fitted on, and say how many there are."""
+    wanted = config.promotion.champion
+    assert wanted is not None
+    whole, horizon = table(settings, config, data), config.backtest.horizon
+    both = [v for v in (asked.challenger, asked.champion) if v is not None]
+    since = max(pd.Timestamp(v.tags.get(SCORED_FROM, v.tags.get(DATA_UNTIL, "2262-01-01"))) for v in both)
+    # Chance can be told from a lead over stretches that don't overlap alone.
+    stretches = FEWEST * math.ceil(horizon / wanted.step_size) if wanted.significance is not None else 0
+    most, least = max(wanted.origins, stretches), max(wanted.least_origins, stretches)
+    ended = whole.panel.ds[: max(0, len(whole.panel.ds) - horizon)]
+    cutoffs = ended[::-1][:: wanted.step_size][:most][::-1]
+    cutoffs = cutoffs[cutoffs >= since]
+    if not len(cutoffs):
+        return [Check("recent origins", False, 0.0, float(least), f"none since {since.date()}; {least} needed")]
+    fold, ids = Fold("gate", None, cutoffs[0], cutoffs, horizon), _drawn(whole.panel.ids, wanted.series)
+    few = replace(whole, panel=whole.panel.only(ids))
+    made = {name: _naive(config, name, few, fold) for name in sorted(baselines(config))}
+    made[OWN] = _served(settings, config, data, asked.challenger, (fold, ids))
+    out = [Check("output contract", True, None, None, "kept at every origin")]
+    if asked.champion is not None:
+        try:
+            made[named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
+        except ToolError:
+            raise
+        except Exception as error:  # noqa: BLE001  # such as files of older code
+            told = f"it does not any more, so it is nothing to beat: {type(error).__name__}: {error}"
+            out.append(Check("the champion forecasts", True, None, None, told))
+    rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
+    into.update(rows)
+    count = rows[OWN]["cutoff"].nunique()
+    told = f"{count} since {since.date()}, the end of the later fit; {least} needed"
+    if not count:
+        into.clear()
+    return [*out, Check("recent origins", count >= least, float(count), float(least), told)]
+
+
+def _drawn(ids: tuple[str, ...], most: int) -> tuple[str, ...]:
+    if len(ids) <= most:
+        return ids
+    return tuple(ids[i] for i in sorted(np.random.default_rng(SEED).choice(len(ids), most, replace=False)))
+
+
+def named(version: registry.Version) -> str:
+    return f"version {version.number}"
+
+
+def refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, rows: pd.DataFrame) -> list[Check]:
+    """Whether the model comes out the same where the days that it is judged by are not there when it is fitted.
+
+    One that has learned from them, by whatever way, does not.
+    """
+    allowed = config.promotion.champion.refit if config.promotion.champion else None
+    assert allowed is not None
+    fold = laid_out(settings, config, data).test.fold()
+    whole = table(settings, config, data)
+    cut = replace(whole, panel=whole.panel.until(fold.fit_cutoff))  # with all series: a network may know them by number
+    again = serving.of_version(_folder(settings, asked.challenger)).forecaster
+    emit("promote", "fit again", 0, 0, f"on data up to {fold.fit_cutoff.date()} alone")
+    again.fit(split.history(cut, fold))
+    newest = rows["cutoff"].drop_duplicates().sort_values().tail(REFITTED)
+    part = Fold("gate", None, newest.iloc[0], pd.DatetimeIndex(newest), fold.horizon)
+    made = backtest.forecasts(again, whole, part)
+    keys = ["unique_id", "cutoff", "ds"]
+    both = rows[rows["cutoff"].isin(newest)].merge(made, on=keys, how="left", suffixes=("", "_again"))
+    off = float((both["y_hat"] - both["y_hat_again"]).abs().max(skipna=False) / both["y_hat"].abs().mean())
+    told = (
+        f"fitted without the days it is judged by, it is off by {100 * off:.3g} % at most, {100 * allowed:g} % allowed"
+    )
+    return [Check("fitted on what it says", bool(off <= allowed), off, allowed, told)]
+
+
+def _folder(settings: Settings, version: registry.Version) -> Path:
+    return registry.load(settings.tracking_uri, version.name, version.number).folder
+
+
+def _served(
+    settings: Settings,
+    config: Config,
+    data: DataRef,
+    version: registry.Version,
+    where: tuple[Fold, tuple[str, ...]],
+) -> pd.DataFrame:
+    """The version's forecasts of some series at each origin, each from the data as they stood then."""
+    (fold, ids), served = where, serving.of_version(_folder(settings, version))
+    whole, made = arrays(settings, served.spec, data), []
+    if served.forecaster.takes_new_series:  # and so needs not have all
+        whole = replace(whole, panel=whole.panel.only(ids))
+    for i, cutoff in enumerate(fold.cutoffs):
+        emit("promote", named(version), i, len(fold.cutoffs), f"origin {cutoff.date()}")
+        then = until.upto(whole, cutoff)
+        new = len(then.panel.ids) < len(whole.panel.ids) and not served.forecaster.takes_new_series
+        if new or then.panel.cutoff != cutoff:  # before all series had begun, or nothing was observed then
+            continue
+        rows = serving.from_table(served, then, fold.horizon)
+        rows = core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor)
+        made.append(rows.loc[rows["unique_id"].isin(ids), COLUMNS])
+    emit("promote", named(version), len(fold.cutoffs), len(fold.cutoffs), "scored")
+    if not made:
+        raise HistoryError("observations of all series at the origins", "none", "wait for newer data")
+    return pd.concat(made, ignore_index=True)
+
+
+def _naive(config: Config, name: str, whole: Table, fold: Fold) -> pd.DataFrame:
+    made = models.build(config.model[name], forecaster.context(config, config.seed))
+    made.fit(split.history(whole, fold))
+    return backtest.forecasts(made, whole, fold)
+
+
+def scales(config: Config, whole: Table, rows: pd.DataFrame) -> Mapping[str, float]:
+    history = whole.panel.until(rows["cutoff"].min())
+    found = metrics.scales(history, config.dataset.season_length)
+    return dict(zip(history.ids, map(float, np.asarray(found)), strict=True))
