@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -183,6 +185,21 @@ def test_of_two_promotions_at_once_one_is_in_force_and_the_history_is_one_chain(
     assert len(lines) == 1
     assert (lines["from_version"].iloc[0], lines["to_version"].iloc[0]) == (other.number, min(came))
     assert alias(project, "champion").number == min(came)
+
+
+def test_of_many_commands_at_once_the_history_is_one_chain_that_ends_at_the_champion(
+    project: Project, strict: After, easy: After
+) -> None:
+    at, both = len(history(project)), (strict.version.version, easy.version.version)
+    words = [sys.executable, "-m", "daycast", "promote", "dataset=tiny", "--force", "--reason", "a race"]
+    begun = [subprocess.Popen([*words, "--version", both[i % 2]], stderr=subprocess.PIPE, text=True) for i in range(4)]
+    ended = [(process.communicate(timeout=300)[1], process.returncode) for process in begun]
+    assert {code for _, code in ended} <= {0, PromotionError.exit_code}
+    assert all("took its place meanwhile" in said for said, code in ended if code)
+    lines = history(project)
+    assert lines["number"].tolist() == list(range(1, len(lines) + 1))
+    assert lines["from_version"].tolist()[at:] == lines["to_version"].tolist()[at - 1 : -1]
+    assert alias(project, "champion").number == lines["to_version"].iloc[-1]
 
 
 def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(

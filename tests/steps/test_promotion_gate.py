@@ -237,8 +237,15 @@ def test_a_model_of_data_that_others_have_followed_is_too_old(
 def test_where_a_dataset_says_how_old_data_may_be_older_ones_promote_nothing(
     project: Project, runs: dict[str, tuple[str, str]]
 ) -> None:
-    found = judged(project, *runs["day_type_naive"], None, overrides=("dataset.contract.max_age_days=30",))
-    assert failed(found) == {"newest data"}  # they are of years ago
+    run, number = runs["day_type_naive"]
+    version = registry.find(project.settings.tracking_uri, NAME, number)
+    assert version is not None
+    config = project.config()
+    aged = config.dataset.contract.model_copy(update={"max_age_days": 30})
+    dataset = config.dataset.model_copy(update={"contract": aged})
+    config = config.model_copy(update={"promotion": asked(), "dataset": dataset})
+    found = gate.judged(project.settings, config, project.data, gate.Asked(run, version, None))
+    assert failed({check.name: check for check in found}) == {"newest data"}  # they are of years ago
 
 
 @contextmanager
