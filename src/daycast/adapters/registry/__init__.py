@@ -1,6 +1,7 @@
 """Versions of a dataset's registered model in MLflow: files and code, never a pickle, and proven before they count."""
 
-from daycast.adapters.registry.package import Candidate, Example, prove, stored
+from daycast.adapters.registry.copies import copied, keep
+from daycast.adapters.registry.package import TOLERANCE, Candidate, Example, prove, stored
 from daycast.adapters.registry.versions import (
     Loaded,
     Version,
@@ -17,12 +18,15 @@ from daycast.adapters.registry.versions import (
 )
 
 __all__ = [
+    "TOLERANCE",
     "Candidate",
     "Example",
     "Loaded",
     "Version",
     "by_alias",
+    "copied",
     "find",
+    "keep",
     "load",
     "model_name",
     "prove",
