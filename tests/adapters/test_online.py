@@ -148,7 +148,7 @@ def one(column: str, value: object, at: int = -1) -> Callable[[Body], object]:
 MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
     "a missing column": (lambda b: [r.pop("holiday") for r in b["dataframe_records"]], "holiday"),
     "a row twice": (lambda b: b["dataframe_records"].append(b["dataframe_records"][3]), "two of bus at 2020-01-04"),
-    "a time off the grid": (one("ds", "2020-01-04T05:00:00", 3), "2020-01-04 05:00:00"),
+    "a time off the grid": (one("ds", "2020-01-04T05:00:00.000", 3), "2020-01-04 05:00:00"),
     "a time with a zone": (each("ds", "2020-01-04T00:00:00+02:00"), "ds"),
     "a time that is none": (one("ds", "the day after", 3), "ds"),
     "an unknown series": (lambda b: [r.update(unique_id="tram") for r in b["dataframe_records"][:3]], "tram"),
@@ -160,7 +160,8 @@ MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
     "a horizon of nothing": (lambda b: b["params"].update(horizon=0), "horizon 0"),
     "a horizon in words": (lambda b: b["params"].update(horizon="a week"), "horizon"),
     "a covariate without value": (one("holiday", None), "holiday"),
-    "an unknown level": (one("day_of_week", "Someday"), "Someday"),
+    "a covariate that differs between series": (one("day_of_week", "Someday"), "Someday"),
+    "an unknown level": (each("day_of_week", "Someday"), "Someday"),
     "text in y": (one("y", "many", 3), "y"),
     "nothing observed": (each("y", None), "at least one observed value"),
     "no rows": (lambda b: b.update(dataframe_records=[]), ""),

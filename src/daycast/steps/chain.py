@@ -123,8 +123,9 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
     """Rank, version and how to load it, first to last; why the registry has none goes to ``reasons``."""
     uri, name, tried = settings.tracking_uri, registry.model_name(dataset), set[str]()
     try:
+        registry.require_answer(uri)
         found = {v.number: v for v in registry.versions(uri, name)}
-    except ToolError as error:  # asked once: it takes minutes to be sure that a server does not answer
+    except ToolError as error:  # asked once: each more question to a server that is in trouble takes minutes
         reasons.append(f"registry: {_told(error)}")
         yield CHAMPION, "kept here", lambda: _kept(settings, dataset, None)
         return

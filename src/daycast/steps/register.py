@@ -28,7 +28,14 @@ SCORED_FROM = (
 BASELINE = "daycast.baseline"  # tag of a version: it is a naive one
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
-LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
+LIBRARIES = {  # family -> packages that its forecasts need
+    "recurrent": ("torch",),
+    "lightgbm": ("lightgbm",),
+    "sarima": ("statsmodels",),
+    "auto_arima": ("statsmodels",),
+    "auto_ets": ("statsforecast",),
+    "mstl": ("statsforecast", "statsmodels"),
+}
 EXAMPLE_SERIES = 20
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 

@@ -160,6 +160,7 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
         raise DataError(
             f"timestamps at freq {spec.freq} from {frame['ds'].min()}", f"{frame.loc[off, 'ds'].iloc[0]}", "move it"
         )
+    _check_shared(frame, list(spec.known))
     result = table(frame, spec)
     if not (np.isfinite(result.panel.known).all() and np.isfinite(result.beyond.known).all()):
         raise DataError(
@@ -187,6 +188,21 @@ def _check_values(frame: pd.DataFrame) -> None:
             "at least one observed value of y in every series",
             f"none of {len(unseen)} series, {unseen[:5]}",
             "give their history, or leave these series out",
+        )
+
+
+def _check_shared(frame: pd.DataFrame, known: list[str]) -> None:
+    """Raise ``DataError`` where known covariates differ between the series: they are of the timestamp."""
+    one = frame.drop_duplicates("ds").set_index("ds")[known].loc[frame["ds"]].reset_index(drop=True)
+    each = frame[known].reset_index(drop=True)
+    differ = ((each != one) & ~(each.isna() & one.isna())).to_numpy()
+    if differ.any():
+        row, column = np.argwhere(differ)[0]
+        at = frame.iloc[row]
+        raise DataError(
+            f"the same {known[column]} for all series at {at['ds']}",
+            f"{one.iat[row, column]} and, for {at['unique_id']}, {each.iat[row, column]}",
+            "known covariates are shared: give each series the same",
         )
 
 

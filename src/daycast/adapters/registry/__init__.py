@@ -2,6 +2,7 @@
 
 from daycast.adapters.registry.copies import copied, keep
 from daycast.adapters.registry.package import TOLERANCE, Candidate, Example, prove, stored
+from daycast.adapters.registry.reach import require_answer
 from daycast.adapters.registry.versions import (
     Loaded,
     Version,
@@ -31,6 +32,7 @@ __all__ = [
     "model_name",
     "prove",
     "register",
+    "require_answer",
     "required",
     "set_alias",
     "stored",
