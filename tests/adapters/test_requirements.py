@@ -37,16 +37,7 @@ for folder in told["folders"]:
     print(json.dumps({"folder": folder, "worst": worst, "rows": len(rows)}))
 print(json.dumps(sorted({m.partition(".")[0] for m in sys.modules})))
 """
-NOT_NEEDED = {
-    "prefect",
-    "hydra",
-    "omegaconf",
-    "optuna",
-    "dvc",
-    "great_expectations",
-    "pytorch_lightning",
-    "statsforecast",
-}
+NOT_NEEDED = {"prefect", "hydra", "omegaconf", "optuna", "dvc", "great_expectations", "pytorch_lightning"}
 
 
 def closure(names: list[str]) -> set[str]:
