@@ -175,8 +175,14 @@ def test_while_mlflow_is_down_the_champion_forecasts_from_the_copy_kept_here_or_
     shelf = chain.shelf(project.settings, "tiny")
     assert [f.name.partition("-")[0] for f in shelf.iterdir()] == [champions[0]]
     (file,) = shelf.rglob("weights.safetensors")
+    weights = file.read_bytes()
     file.unlink()
     assert forecast(down, dataset, project.data).role == "seasonal_naive"
+    file.write_bytes(weights)
+    move(project.settings, "tiny", champions[1], Why("rollback", "run", "for a test"), champions[0])
+    back = forecast(down, dataset, project.data)
+    assert back.role == "seasonal_naive"
+    assert "rolled back" in back.reasons[1]
 
 
 def test_a_champion_whose_files_are_gone_forecasts_from_the_copy_kept_here(

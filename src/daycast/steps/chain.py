@@ -166,6 +166,8 @@ def _kept(settings: Settings, dataset: str, number: str | None) -> registry.Load
             "none: it never forecast here",
             "bring MLflow back",
         )
+    if history.rolled_back(moves(settings, dataset), loaded.version.number):
+        raise PromotionError("a copy of the champion", "one of a version that was rolled back", "bring MLflow back")
     return loaded
 
 
