@@ -1,4 +1,4 @@
-"""The daily job: the newest data, and the champion's forecast from it."""
+"""The daily job: the newest data, and the forecast from it, by the champion or by what stands in for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from prefect import State, flow
 
 from daycast.steps.outcomes import ForecastRef
-from flows import newest, tasks
+from flows import anyway, newest, tasks
 
 
 @flow(name="forecasting", flow_run_name="forecasting {dataset}")
@@ -16,6 +16,9 @@ def forecasting(
     dataset: str, as_of: date | None = None, horizon: int | None = None, fetch: bool = True
 ) -> ForecastRef | State[Any]:
     """Fetch, validate, prepare and forecast; the same data and champion give the same rows, once.
+
+    Without new data the last good ones serve, without the champion the next rank of ``steps.chain``, and people are
+    told so. As of a past day, which nobody waits for, it is the champion on sound data or nothing.
 
     Args:
         dataset: its name, as in ``conf/dataset``.
@@ -25,5 +28,8 @@ def forecasting(
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
+    if as_of is None:
+        data, late = anyway.newest(dataset, fetch)
+        return anyway.forecast(data, horizon, late)
     tasks.require_champion(dataset)
     return tasks.forecast(tasks.prepared(dataset, fetch, as_of), as_of, horizon)

@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
-from daycast.errors import DaycastError, PromotionError, ToolError
+from daycast.errors import DaycastError, ToolError
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
@@ -217,17 +217,12 @@ def require_champion(dataset: str) -> None:
 
 @task(task_run_name="forecast {data.dataset}", timeout_seconds=LONG, **RETRIED)
 def forecast(
-    data: DataRef, as_of: date | None = None, horizon: int | None = None, version: str | None = None
+    data: DataRef,
+    as_of: date | None = None,
+    horizon: int | None = None,
+    version: str | None = None,
+    late: str | None = None,
 ) -> ForecastRef:
     here = settings.load()
     with shown("forecast", data.dataset):
-        return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon, version)
-
-
-def forecast_if_any(data: DataRef) -> None:
-    """Forecast with the champion, if there is one."""
-    try:
-        require_champion(data.dataset)
-    except PromotionError:
-        return
-    forecast(data)
+        return forecast_step.forecast(here, dataset_only(here.root, data.dataset), data, as_of, horizon, version, late)

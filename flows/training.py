@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 from daycast.errors import PromotionError
 from daycast.steps.outcomes import Outcome
-from flows import newest, pools, tasks
+from flows import anyway, newest, pools, tasks
 from flows.modelling import Last
 
 
@@ -39,10 +39,11 @@ def training(
         outcome = pools.modelled(config, overrides, data, last)
     except PromotionError:
         if as_of is None and last == "forecast":
-            tasks.forecast_if_any(data)  # the champion stays, and does the day's work
+            anyway.forecast(data)  # the champion stays, and does the day's work
         raise
     if last != "forecast":
         return outcome
     won = outcome.champion
-    version = None if won is None or won.in_force else won.version
-    return outcome.model_copy(update={"forecast": tasks.forecast(data, version=version)})
+    in_force = won is None or won.in_force
+    made = anyway.forecast(data) if in_force else tasks.forecast(data, version=won.version)
+    return outcome.model_copy(update={"forecast": made})

@@ -59,7 +59,8 @@ def test_git_tracks_no_data_and_no_state():
         "\n"
     )
     state = re.compile(r"\.(csv|parquet|db|sqlite|pkl|pt|ckpt|safetensors)(\.gz)?$")
-    assert [name for name in tracked if state.search(name)] == []
+    kept = "tests/golden/"  # versions of earlier releases, a few kB each
+    assert [name for name in tracked if state.search(name) and not name.startswith(kept)] == []
 
 
 def test_a_wheel_would_hold_every_package() -> None:

@@ -193,7 +193,7 @@ def test_its_requirements_are_pinned_to_what_is_installed(
     registry.register(store.uri, name, run, "key", replace(made, libraries=("torch",)), {})
     told = (registry.load(store.uri, name, "1").folder / "requirements.txt").read_text().split()
     pinned = {line.split("==")[0] for line in told if "==" in line}
-    assert {"daycast", "numpy", "pandas", "safetensors", "torch"} <= pinned
+    assert {"daycast", "numpy", "pandas", "pydantic", "safetensors", "torch"} <= pinned
     assert not [line for line in told if "+" in line]
 
 

@@ -201,3 +201,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "forecasts.db").write_text("not a database, and long enough to be read as one" * 9)
     with pytest.raises(ToolError, match=r"forecasts\.db"), store.opened(f"sqlite:///{tmp_path / 'forecasts.db'}"):
         pass
+
+
+def test_rows_say_which_rank_made_them_and_why_no_one_before_it_did(engine: Engine) -> None:
+    store.write_forecasts(engine, "cta", rows(), ("gru", "7"), LINEAGE)
+    fallback = ("seasonal_naive", "champion, version 7: ModelError: broken")
+    assert store.write_forecasts(engine, "cta", rows(), ("seasonal_naive", "none"), LINEAGE, fallback) == 3
+    found = store.read_forecasts(engine, "cta").set_index("model")
+    assert set(found.loc["gru", "role"]) == {"champion"}
+    assert found.loc["gru", "fallback_reason"].isna().all()
+    assert found.loc["seasonal_naive", ["role", "fallback_reason"]].drop_duplicates().to_numpy().tolist() == [
+        [*fallback]
+    ]

@@ -103,6 +103,12 @@ def row() -> pd.DataFrame:
     return pd.DataFrame({"unique_id": ["rail"], "cutoff": day, "ds": day + pd.Timedelta("1D"), "step": 1, "y_hat": 7.5})
 
 
+FORECAST = """
+INSERT INTO forecasts (dataset, unique_id, cutoff, ds, step, y_hat, quantiles, model, model_version, data_version,
+                       git_commit, config_hash, run_id, made_at)
+VALUES ('cta', 'rail', '2024-01-01 00:00:00', '2024-01-02 00:00:00', 1, 7.5, '{}', 'gru', '7', 'data1',
+        'commit1', 'config1', 'run1', '2024-01-01 06:00:00')
+"""
 PROMOTED = """
 INSERT INTO promotions (dataset, number, run_id, to_version, decision, decided_at)
 VALUES ('cta', 1, 'run1', '7', '{}', '2026-01-01 00:00:00')
@@ -115,8 +121,7 @@ def fill(url: str) -> None:
     with raw(url) as engine, engine.begin() as connection:
         connection.execute(text(f"DROP TABLE {revisions.TABLE}"))
         connection.execute(text(PROMOTED))
-    with raw(url) as engine:
-        store.write_forecasts(engine, "cta", row(), ("gru", "7"), LINEAGE)
+        connection.execute(text(FORECAST))
 
 
 def test_a_new_store_has_the_tables_of_the_code_and_its_revision(url: str) -> None:
@@ -157,7 +162,8 @@ def test_the_newest_file_is_the_head_and_all_are_one_line_of_descent() -> None:
 def test_a_store_of_before_there_were_revisions_is_taken_over_with_its_rows(url: str) -> None:
     fill(url)
     with store.opened(url) as engine:
-        assert store.read_forecasts(engine, "cta")["y_hat"].tolist() == [7.5]
+        (kept,) = store.read_forecasts(engine, "cta").to_dict("records")
+        assert (kept["y_hat"], kept["role"], kept["fallback_reason"]) == (7.5, "champion", None)
         assert store.read_promotions(engine, "cta")["to_version"].tolist() == ["7"]
     assert store.schema(url).found == revisions.wanted()
     assert differences(url) == []

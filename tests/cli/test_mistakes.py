@@ -64,7 +64,7 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["prepare"], 3, "daycast ingest dataset=tiny"),
         (["leaderboard"], 3, "daycast run dataset=tiny"),
         (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
-        (["forecast", "--quiet"], 5, "daycast run dataset=tiny"),
+        (["forecast", "--as-of", "2019-10-15", "--quiet"], 5, "daycast run dataset=tiny"),
         (["alerts", "--quiet"], 3, "daycast ingest dataset=tiny"),
         (["alerts", "alert.threshold=2"], 2, "alert.threshold"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),

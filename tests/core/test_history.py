@@ -18,6 +18,13 @@ def moves(*told: tuple[str, str | None, str]) -> pd.DataFrame:
 THREE = ((UP, None, "1"), (UP, "1", "2"), (UP, "2", "3"))
 
 
+def test_former_champions_are_named_newest_first_and_the_last_one_too_if_there_is_none_any_more() -> None:
+    assert history.former(moves(*THREE), "3") == ["2", "1"]
+    assert history.former(moves(*THREE), None) == ["3", "2", "1"]
+    assert history.former(moves(*THREE, (BACK, "3", "2")), None) == ["2", "1"]
+    assert history.former(moves(), None) == []
+
+
 @pytest.mark.parametrize(
     ("told", "champion", "before"),
     [

@@ -82,7 +82,7 @@ def test_training_as_of_a_day_takes_no_champions_place_that_has_seen_later_ones(
     assert then.outcome.champion is not None
     assert not then.outcome.champion.in_force
     assert then.outcome.forecast is not None
-    assert then.outcome.forecast.champion.version == then.version.number  # its own forecast is by what was trained
+    assert then.outcome.forecast.served_by.version == then.version.number  # its own forecast is by what was trained
     settings = then.project.settings
     champion = registry.by_alias(settings.tracking_uri, then.version.name, "champion")
     assert champion is not None

@@ -161,14 +161,23 @@ def test_a_horizon_that_is_none_or_ends_after_the_prepared_calendar_is_refused(p
         project.forecast(horizon=horizon)
 
 
-def test_a_forecast_that_is_no_number_is_refused_and_nothing_of_it_stored(project: Project, network: str) -> None:
+def test_a_forecast_that_is_no_number_is_not_stored_and_another_version_forecasts(
+    project: Project, network: str
+) -> None:
     broken = registry.load(project.settings.tracking_uri, NAME, network)
     (file,) = broken.folder.rglob("weights.safetensors")
     weights, before = file.read_bytes(), stored(project)
     save_file({name: np.full_like(array, np.nan) for name, array in load_file(file).items()}, file)
     try:
-        with champion(project, broken.version.number), pytest.raises(OutputError, match="14 rows that are not"):
-            project.forecast()
+        with champion(project, broken.version.number):
+            made = project.forecast()
+            with pytest.raises(OutputError, match="14 rows that are not"):
+                forecast(project.settings, dataset_only(project.settings.root, "tiny"), project.data, version=network)
     finally:
         file.write_bytes(weights)
-    pd.testing.assert_frame_equal(stored(project), before)
+    assert made.role != "champion"
+    assert f"champion, version {network}: OutputError: finite values; found: 14 rows" in made.reasons[0]
+    assert np.isfinite(rows(made)["y_hat"]).all()
+    after = stored(project)
+    own = [found[found["model_version"] == network].reset_index(drop=True) for found in (before, after)]
+    pd.testing.assert_frame_equal(*own)

@@ -116,7 +116,7 @@ def test_only_days_that_had_come_by_the_day_are_judged() -> None:
 def test_a_forecast_by_a_version_that_had_seen_its_days_is_not_judged(project: Project) -> None:
     made = project.forecast(as_of=date(2019, 3, 3), horizon=7)
     champion = registry.required(project.settings.tracking_uri, "daycast-tiny", "champion")
-    assert made.champion.version == champion.number
+    assert made.served_by.version == champion.number
     assert champion.tags[DATA_UNTIL] > "2019-03-10"
     windows = pd.read_csv(monitored(None).windows, parse_dates=["cutoff"])
     assert pd.Timestamp(made.cutoff) not in set(windows["cutoff"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -140,8 +141,16 @@ def test_a_source_that_is_not_there_is_said_at_once(project: Project, lost: str)
     assert (task.state_name, task.run_count) == ("Failed", 1)
 
 
-def test_a_forecast_without_a_champion_says_so_before_it_touches_the_data(project: Project, lost: str) -> None:
+def test_a_forecast_of_a_past_day_without_a_champion_says_so_before_it_touches_the_data(
+    project: Project, lost: str
+) -> None:
     project.events.clear()
     with pytest.raises(PromotionError, match=f"`daycast run dataset={lost}`"):
-        running.start(forecasting, dataset=lost)
+        running.start(forecasting, dataset=lost, as_of=date(2019, 10, 15))
     assert project.ran == set()
+
+
+def test_a_forecast_without_any_data_ends_in_what_hindered_them(project: Project, lost: str) -> None:
+    with pytest.raises(SourceError, match=r"none\.csv"):
+        running.start(forecasting, dataset=lost)
+    assert "forecast lost" not in project.ran

@@ -58,7 +58,7 @@ def artifacts(client: MlflowClient, run_id: str, path: str | None = None) -> set
 def test_a_run_ends_with_a_champion_and_its_forecast(project: Project, outcome: Outcome) -> None:
     assert outcome.champion is not None
     assert outcome.forecast is not None
-    assert outcome.forecast.champion == outcome.champion
+    assert outcome.forecast.served_by == outcome.champion
     assert (outcome.forecast.n_rows, outcome.forecast.new_rows) == (2 * 7, 2 * 7)
     assert Path(outcome.forecast.plot).read_bytes().startswith(b"\x89PNG")
     made = registry.versions(project.settings.tracking_uri, outcome.champion.name)
@@ -72,7 +72,7 @@ def test_the_champion_s_intervals_are_those_that_its_backtest_would_have_issued_
     project: Project, outcome: Outcome
 ) -> None:
     assert outcome.forecast is not None
-    config, name = project.config(), outcome.forecast.champion.model
+    config, name = project.config(), outcome.forecast.served_by.model
     tested = BacktestRef(model=name, key=keys.backtest(config, project.data, name))
     rows = compare.rows(project.settings, tested)
     (tuned,) = [t for t in outcome.tuned if t.model == name]
@@ -83,7 +83,7 @@ def test_the_champion_s_intervals_are_those_that_its_backtest_would_have_issued_
     seen = rows[[*bare.columns]]
     expected = intervals.issued(config, name, pd.concat([seen, bare]), calibration).iloc[len(seen) :]
     pd.testing.assert_frame_equal(
-        made.drop(columns=["unique_id", "ds", "cutoff"]), expected[["step", "y_hat", *LEVELS]]
+        made.drop(columns=["unique_id", "ds", "cutoff", "role"]), expected[["step", "y_hat", *LEVELS]]
     )
     fixed = band(bare, conformal.offsets(calibration), config.dataset.floor)
     assert (made["q0.9"] - fixed["q0.9"]).abs().max() > 1e-3 * made["y_hat"].mean()

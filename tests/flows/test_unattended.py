@@ -200,7 +200,7 @@ def test_wrong_input_fails_at_once_and_people_are_told_why_with_what_to_run(hous
         house.until("the failure", lambda: prefect.read_flow_run(run.id).state_name == "Failed")
         assert prefect.read_flow_run(run.id).run_count == 1
     new = house.until("the notice", lambda: [n for n in sink.told[told:] if "nothing" in n["title"]])
-    assert "PromotionError" in new[0]["message"]
+    assert "ConfigError" in new[0]["message"]
     failed = house.daycast("status")["prefect"]["failed"]
     assert failed[0]["run"] == "forecasting nothing"
     assert failed[0]["command"] == "daycast forecast dataset=nothing --fetch"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.models import synthetic
 
 from daycast import models
 from daycast.config import AutoEts, SeasonalNaive, Trainer
+from daycast.core.forecast import Origin
 from daycast.core.frame import FrameSpec, table
 from daycast.errors import DataError, HistoryError, OutputError
 from daycast.steps import serving
@@ -53,6 +55,15 @@ def served(offsets: pd.DataFrame | None = None) -> serving.Served:
 def offsets(low: float, high: float) -> pd.DataFrame:
     index = pd.MultiIndex.from_product([["bus", "rail"], [1, 2]], names=["unique_id", "step"])
     return pd.DataFrame({"q0.1": [low] * 4, "q0.5": [0.0, 1.0, 0.0, 1.0], "q0.9": [high] * 4}, index=index)
+
+
+class LastOfPast:
+    """A forecaster that repeats the last value of its past covariate."""
+
+    horizon, min_history, takes_new_series = 28, 1, True
+
+    def predict(self, origins: Sequence[Origin]) -> np.ndarray:
+        return np.stack([np.repeat(o.history.past[:, -1], len(o.future.ds), axis=1) for o in origins])
 
 
 def inputs(horizon: int = 3, **changes: object) -> pd.DataFrame:
@@ -170,8 +181,14 @@ def test_too_little_history_is_refused() -> None:
         (lambda f: f.assign(holiday=f["holiday"].mask(f["ds"] > CUTOFF)), "holiday"),
         (lambda f: f.assign(day_of_week="Someday"), "Someday"),
         (lambda f: f.assign(y=np.nan), "at least one observed value"),
+        (lambda f: f.assign(y=f["y"].mask(f.index == 3, np.inf)), "infinite"),
+        (lambda f: f.assign(ds=f["ds"].dt.tz_localize("UTC")), "without a time zone"),
+        (lambda f: f.assign(ds=f["ds"].mask(f.index == 3)), "a timestamp in every row"),
     ],
-    ids=["column", "series missing", "series unknown", "double", "off grid", "missing known", "level", "nothing seen"],
+    ids=[
+        *("column", "series missing", "series unknown", "double", "off grid", "missing known", "level", "nothing seen"),
+        *("infinite", "time zone", "no time"),
+    ],
 )
 def test_a_table_that_does_not_fit_is_refused_with_what_was_found(change: object, told: str) -> None:
     made = served()
@@ -219,8 +236,20 @@ def test_a_series_that_came_after_the_fit_of_a_model_per_series_is_forecast_by_i
     np.testing.assert_array_equal(tram, before[-season : -season + 2])
 
 
-def test_a_series_without_any_observation_breaks_the_output_contract() -> None:
+def test_a_series_without_any_observation_breaks_the_output_contract_and_is_refused_in_a_request() -> None:
     frame = inputs()
     frame.loc[frame["unique_id"] == "rail", "y"] = np.nan
-    with pytest.raises(OutputError, match="rail"):
+    with pytest.raises(DataError, match=r"none of 1 series, .'rail'"):
         serving.forecast(served(), frame, 3)
+    with pytest.raises(OutputError, match="rail"):
+        serving.from_table(served(), table(frame, SPEC), 3)
+
+
+def test_missing_past_covariates_that_leave_no_forecast_are_the_request_s_fault() -> None:
+    spec = replace(SPEC, past=("trains",))
+    asked = serving.inputs(canonical().assign(trains=5.0), spec, CUTOFF, 3)
+    made = replace(served(), spec=spec, forecaster=LastOfPast())
+    assert (serving.forecast(made, asked, 3)["y_hat"] == 5.0).all()
+    asked.loc[asked["ds"] == CUTOFF, "trains"] = np.nan
+    with pytest.raises(DataError, match="every past covariate"):
+        serving.forecast(made, asked, 3)

@@ -21,7 +21,7 @@ One grammar everywhere: `group=choice` and `section.key=value` choose configurat
 EXIT_CODES = """
 Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data ·
 4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) ·
-7 an alarm of `daycast monitor` · 130 interrupted
+7 an alarm of `daycast monitor` · 8 a fallback served (`daycast forecast --strict`) · 130 interrupted
 """
 
 

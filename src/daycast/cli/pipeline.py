@@ -10,6 +10,8 @@ import typer
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
 from daycast.errors import ConfigError
 
+FALLBACK = 8  # exit code
+
 if TYPE_CHECKING:
     from daycast.settings import Settings
 
@@ -104,11 +106,15 @@ def forecast(
     as_of: AsOf = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Steps ahead; by default the champion's own.")] = None,
     fetch: Fetch = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 8 if it is not the champion on new data.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Forecast with the champion from the newest data; writes the rows once, and a picture.
+
+    Without new data the last good ones serve; without a champion that forecasts, the one before, the best baseline, or
+    the seasonal naive. Each row says which, and `DAYCAST_NOTIFY_URLS` is told; with `--as-of` there is no such way out.
 
     Examples:
 
@@ -126,6 +132,8 @@ def forecast(
     with console.progress(quiet):
         made = start(forecasting, **given)
     console.machine(summary.forecast_json(made)) if as_json else summary.show_forecast(made)
+    if strict and made.reasons:
+        raise typer.Exit(FALLBACK)
 
 
 def promote(

@@ -153,16 +153,21 @@ def show_forecast(made: ForecastRef) -> None:
     """The forecast as a table: a row per timestamp, a column per series (the first few)."""
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])
     digits = max(0, 3 - len(str(int(rows["y_hat"].abs().max()))))  # three figures at least of the largest
+    rows = rows.assign(**{name: float("nan") for name in ("q0.1", "q0.9") if name not in rows})  # the chain's last
     rows["value"] = [_cell(*row, digits) for row in rows[["y_hat", "q0.1", "q0.9"]].itertuples(index=False)]
     wide = rows.pivot(index="ds", columns="unique_id", values="value")
     n_series, wide = wide.shape[1], wide.iloc[:, :COLUMNS].reset_index()
     console.line("")
-    console.table(wide, f"Forecast by {made.champion.model} after {made.cutoff[:10]}, with 80 % band")
+    console.table(wide, f"Forecast by {made.served_by.model} after {made.cutoff[:10]}, with 80 % band")
     if n_series > COLUMNS:
         console.line(f"  the first {COLUMNS} of {n_series} series; all rows: {made.rows}")
     if rows["q0.1"].isna().any():
-        console.line("  without a band: steps or series that the champion was not validated on")
+        console.line("  without a band: steps or series that the model was not validated on")
     console.line(f"  {made.new_rows} of {made.n_rows} rows new in the forecast store; picture: {made.plot}")
+    if made.reasons:
+        console.heading(f"NOT THE USUAL FORECAST: {made.role.replace('_', ' ')}, after {made.cutoff[:10]}")
+        for reason in made.reasons:
+            console.line(f"  - {reason}")
 
 
 def _cell(value: float, low: float, high: float, digits: int) -> str:

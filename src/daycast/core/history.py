@@ -5,15 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 
-def before(moves: pd.DataFrame, champion: str) -> str | None:
-    """The champion whose place a champion took, or ``None``.
+def former(moves: pd.DataFrame, champion: str | None) -> list[str]:
+    """The champions before one, the newest first: those that each rollback after the other would go back to.
 
     A rollback is no step forward: of what it left, and of whatever was rolled back before, nothing is gone back to, so
     one rollback after the other goes further back each time.
 
     Args:
         moves: ``kind, from_version, to_version``, oldest first.
-        champion: number of the version.
+        champion: number of the version; ``None`` if there is none any more, so that the last one is a former one too.
     """
     stood: list[str] = []  # former champions under the one in force, the newest last
     for kind, left, taken in moves[["kind", "from_version", "to_version"]].to_numpy().tolist():
@@ -21,9 +21,16 @@ def before(moves: pd.DataFrame, champion: str) -> str | None:
             stood = [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])
         elif taken in stood:
             del stood[stood.index(taken) :]
+    if champion is None:
+        stood += moves["to_version"].tolist()[-1:]
     if champion in stood:  # the alias was moved by other means
         del stood[stood.index(champion) :]
-    return stood[-1] if stood else None
+    return stood[::-1]
+
+
+def before(moves: pd.DataFrame, champion: str) -> str | None:
+    """The champion whose place a champion took, or ``None``; as ``former``."""
+    return next(iter(former(moves, champion)), None)
 
 
 def rolled_back(moves: pd.DataFrame, version: str) -> bool:

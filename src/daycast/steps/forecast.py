@@ -1,4 +1,4 @@
-"""Forecast with the champion from the newest data, and keep the rows."""
+"""Forecast from the newest data, with the champion or what stands in for it, and keep the rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pandas as pd
 
 from daycast.adapters import registry, report, store, versioning
 from daycast.config import Dataset
-from daycast.core import forecast as core
 from daycast.core.frame import Panel
 from daycast.core.lineage import Lineage
 from daycast.settings import Settings
-from daycast.steps import serving
-from daycast.steps.data import arrays
+from daycast.steps import chain
+from daycast.steps.champion import CHAMPION
 from daycast.steps.outcomes import ForecastRef
-from daycast.steps.reference import DataRef, VersionRef
+from daycast.steps.reference import DataRef
 
 SHOWN = 8  # seasons of history in the picture
 PICTURED = 20  # series of which one is made, at most
@@ -29,48 +28,63 @@ def forecast(
     as_of: date | None = None,
     horizon: int | None = None,
     version: str | None = None,
+    late: str | None = None,
 ) -> ForecastRef:
     """Forecast rows after the last observation at or before ``as_of``, checked, stored once, and drawn.
 
+    Of today, the first rank of ``steps.chain`` that can makes them; of a past day, or by a version that is named, that
+    version alone or none.
+
     Args:
         as_of: last date whose data may be seen; ``None`` for all there is.
-        horizon: steps ahead; ``None`` for what the champion was judged on. Longer ones are iterated.
+        horizon: steps ahead; ``None`` for what the version was judged on. Longer ones are iterated.
         version: number of the version that forecasts; ``None`` for the champion.
+        late: why there are no newer data, where there should be; the days that have gone by are then forecast too, as
+            far as the prepared calendar goes, so that the coming ones are.
 
     Raises:
-        PromotionError: there is no champion.
+        PromotionError: there is no champion, as of a past day.
         HistoryError: no observation by ``as_of``, or the prepared calendar ends before the horizon.
-        OutputError: the forecast breaks its contract; nothing is stored.
+        ModelError: the version that was asked for, or not even the seasonal naive, can forecast.
     """
-    champion = registry.load(settings.tracking_uri, registry.model_name(dataset.name), version or "champion")
-    tags = champion.version.tags
-    steps = int(tags["daycast.horizon"]) if horizon is None else horizon
-    served = serving.of_version(champion.folder)
-    known = arrays(settings, served.spec, data.until(as_of))
-    panel, cutoff = known.panel, known.panel.cutoff
-    rows = core.check(serving.from_table(served, known, steps), len(panel.ids) * steps, dataset.floor)
-    name = tags["daycast.model"]
-    made_by = VersionRef(name=champion.version.name, version=champion.version.number, model=name)
-    lineage = Lineage(
-        data.version, versioning.commit(settings.root), tags["daycast.config_hash"], tags["daycast.run_id"]
-    )
+    asked = chain.Asked(dataset, data.until(as_of), horizon, late is not None)
+    if version is None and asked.data.as_of is None:
+        made = chain.by_first_that_can(settings, asked)
+    else:
+        made = chain.by_version(settings, asked, version or CHAMPION)
+    rows, cutoff = made.rows.assign(role=made.role), made.panel.cutoff
+    reasons = made.reasons if late is None else (f"data: {late}{_ends_before(asked, rows)}", *made.reasons)
+    lineage = Lineage(data.version, versioning.commit(settings.root), made.config_hash, made.run_id)
     with store.opened(settings.store_url) as engine:
-        new = store.write_forecasts(engine, dataset.name, rows, (name, made_by.version), lineage)
-    folder = settings.state / "forecasts" / dataset.name / f"{cutoff.date()}-v{made_by.version}"
+        by, served = (made.by.model, made.by.version), (made.role, "\n".join(reasons) or None)
+        new = store.write_forecasts(engine, dataset.name, rows, by, lineage, served)
+    place = settings.state / "forecasts" / dataset.name
+    folder = place / f"{cutoff.date()}-{made.role if made.role == chain.NAIVE else f'v{made.by.version}'}"
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "forecast.csv", index=False)
-    title = f"{dataset.title}: {steps} steps after {cutoff.date()} by {name}"
-    report.next_horizon(_recent(panel), rows, title, dataset.unit, folder / "forecast.png")
+    steps = int(rows["step"].max())
+    title = f"{dataset.title}: {steps} steps after {cutoff.date()} by {made.by.model}"
+    report.next_horizon(_recent(made.panel), rows, title, dataset.unit, folder / "forecast.png")
+    if made.loaded is not None and version is None:
+        registry.keep(made.loaded, chain.shelf(settings, dataset.name))
     return ForecastRef(
         dataset=dataset.name,
         cutoff=cutoff.isoformat(),
         horizon=steps,
-        champion=made_by,
+        served_by=made.by,
+        role=made.role,
+        reasons=reasons,
         n_rows=len(rows),
         new_rows=new,
         rows=str(folder / "forecast.csv"),
         plot=str(folder / "forecast.png"),
     )
+
+
+def _ends_before(asked: chain.Asked, rows: pd.DataFrame) -> str:
+    """What to add if not even today is forecast, as the data are too old."""
+    end, today = rows["ds"].max(), pd.Timestamp(asked.dataset.today())
+    return f"; the prepared calendar ends too early to forecast beyond {end.date()}" if end < today else ""
 
 
 def _recent(panel: Panel) -> pd.DataFrame:

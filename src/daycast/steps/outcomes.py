@@ -62,6 +62,10 @@ class ForecastRef(Reference):
     """Forecast rows in the store.
 
     Attributes:
+        served_by: the version that made them.
+        role: which rank of the fallback chain that is, see ``steps.chain``.
+        reasons: why the ranks before did not, and why the data are not newer; empty where the champion forecast from
+            the newest data.
         new_rows: how many were not there before.
         rows: CSV of the rows; ``plot``: their picture.
     """
@@ -69,7 +73,9 @@ class ForecastRef(Reference):
     dataset: str
     cutoff: str
     horizon: int
-    champion: VersionRef
+    served_by: VersionRef
+    role: str
+    reasons: tuple[str, ...] = ()
     n_rows: int
     new_rows: int
     rows: str

@@ -25,9 +25,17 @@ DATA_UNTIL = "daycast.data_until"  # tag of a version: the last observation that
 SCORED_FROM = (
     "daycast.scored_from"  # tag of a version: the first origin of its backtest, which its fit ended before or at
 )
+BASELINE = "daycast.baseline"  # tag of a version: it is a naive one
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
-LIBRARIES = {"recurrent": ("torch",), "lightgbm": ("lightgbm",)}  # family -> packages that its forecasts need
+LIBRARIES = {  # family -> packages that its forecasts need
+    "recurrent": ("torch",),
+    "lightgbm": ("lightgbm",),
+    "sarima": ("statsmodels",),
+    "auto_arima": ("statsmodels",),
+    "auto_ets": ("statsforecast",),
+    "mstl": ("statsforecast", "statsmodels"),
+}
 EXAMPLE_SERIES = 20
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
 
@@ -109,6 +117,7 @@ def _version(
         "daycast.backtest": config.backtest.name,
         DATA_UNTIL: panel.cutoff.isoformat(),
         SCORED_FROM: pd.read_parquet(rows, columns=["cutoff"])["cutoff"].min().isoformat(),
+        **({BASELINE: "1"} if config.model[tuned.model].baseline else {}),
     }
     name = registry.model_name(data.dataset)
     made = registry.register(settings.tracking_uri, name, children[tuned.model], tested.key, candidate, tags)

@@ -20,7 +20,7 @@ from daycast.core import conformal, quantiles
 from daycast.core import forecast as forecasts
 from daycast.core.forecast import Forecaster, Origin
 from daycast.core.frame import KEYS, FrameSpec, Table, table
-from daycast.errors import DataError, HistoryError
+from daycast.errors import DataError, HistoryError, OutputError
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,21 @@ def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Forecast ``horizon`` steps after the last observed ``y`` of any series.
 
     Raises:
-        DataError: the frame is not a canonical frame of this dataset, or has other series and the forecaster can't take
-            them.
+        DataError: the frame is not a canonical frame of this dataset, lacks values that the forecaster needs, or has
+            other series and the forecaster can't take them.
         HistoryError: too little history, or too few known rows after it.
         OutputError: the forecast breaks its contract.
     """
-    return from_table(served, _table(served, frame), horizon)
+    known = _table(served, frame)
+    try:
+        return from_table(served, known, horizon)
+    except OutputError as error:
+        gaps = [n for n, v in (("past", known.panel.past), ("static", known.panel.static)) if np.isnan(v).any()]
+        if not gaps:
+            raise
+        raise DataError(
+            f"a value of every {' and '.join(gaps)} covariate", f"missing ones, so that {error.found}", "fill them in"
+        ) from error
 
 
 def from_table(served: Served, known: Table, horizon: int) -> pd.DataFrame:
@@ -140,6 +149,7 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
         raise DataError(
             f"the columns of the canonical frame, {missing} among them", f"{list(frame.columns)}", "add them"
         )
+    _check_values(frame)
     twice = frame.duplicated(list(KEYS))
     if twice.any():
         first = frame.loc[twice].iloc[0]
@@ -150,6 +160,7 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
         raise DataError(
             f"timestamps at freq {spec.freq} from {frame['ds'].min()}", f"{frame.loc[off, 'ds'].iloc[0]}", "move it"
         )
+    _check_shared(frame, list(spec.known))
     result = table(frame, spec)
     if not (np.isfinite(result.panel.known).all() and np.isfinite(result.beyond.known).all()):
         raise DataError(
@@ -158,6 +169,41 @@ def _table(served: Served, frame: pd.DataFrame) -> Table:
             "fill it in: known covariates are known, of the past and of the future",
         )
     return result
+
+
+def _check_values(frame: pd.DataFrame) -> None:
+    """Raise ``DataError`` on names, times and values of a request that no canonical frame has."""
+    if not pd.api.types.is_datetime64_dtype(frame["ds"].dtype):
+        raise DataError("ds to be times without a time zone", str(frame["ds"].dtype), "give local times, ISO 8601")
+    if len(void := [c for c in KEYS if frame[c].isna().any()]):
+        raise DataError(
+            "a series and a timestamp in every row", f"rows without {void}", "fill them in, or drop the rows"
+        )
+    y = frame["y"].to_numpy(dtype=np.float64)
+    if np.isinf(y).any():
+        raise DataError("y to be finite or missing", "an infinite value", "leave out what was not observed")
+    unseen = sorted(set(frame["unique_id"]) - set(frame.loc[np.isfinite(y), "unique_id"]))
+    if unseen:
+        raise DataError(
+            "at least one observed value of y in every series",
+            f"none of {len(unseen)} series, {unseen[:5]}",
+            "give their history, or leave these series out",
+        )
+
+
+def _check_shared(frame: pd.DataFrame, known: list[str]) -> None:
+    """Raise ``DataError`` where known covariates differ between the series: they are of the timestamp."""
+    one = frame.drop_duplicates("ds").set_index("ds")[known].loc[frame["ds"]].reset_index(drop=True)
+    each = frame[known].reset_index(drop=True)
+    differ = ((each != one) & ~(each.isna() & one.isna())).to_numpy()
+    if differ.any():
+        row, column = np.argwhere(differ)[0]
+        at = frame.iloc[row]
+        raise DataError(
+            f"the same {known[column]} for all series at {at['ds']}",
+            f"{one.iat[row, column]} and, for {at['unique_id']}, {each.iat[row, column]}",
+            "known covariates are shared: give each series the same",
+        )
 
 
 def _spec(values: Mapping[str, Any]) -> FrameSpec:

@@ -1,6 +1,8 @@
 """Versions of a dataset's registered model in MLflow: files and code, never a pickle, and proven before they count."""
 
-from daycast.adapters.registry.package import Candidate, Example, prove, stored
+from daycast.adapters.registry.copies import copied, keep
+from daycast.adapters.registry.package import TOLERANCE, Candidate, Example, prove, stored
+from daycast.adapters.registry.reach import require_answer
 from daycast.adapters.registry.versions import (
     Loaded,
     Version,
@@ -17,16 +19,20 @@ from daycast.adapters.registry.versions import (
 )
 
 __all__ = [
+    "TOLERANCE",
     "Candidate",
     "Example",
     "Loaded",
     "Version",
     "by_alias",
+    "copied",
     "find",
+    "keep",
     "load",
     "model_name",
     "prove",
     "register",
+    "require_answer",
     "required",
     "set_alias",
     "stored",

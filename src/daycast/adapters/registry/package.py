@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.pyfunc import PyFuncModel
 
-ALWAYS = ("daycast", "numpy", "pandas", "safetensors")
+ALWAYS = ("daycast", "numpy", "pandas", "pydantic", "safetensors")
 # Looser than float64, so that a network may use another kernel; far tighter than any wrong weight or input.
 TOLERANCE = 1e-6
 # What code that is run from a file, on files, may raise beside our own errors.
@@ -55,7 +55,7 @@ class Candidate:
         code: the Python file that MLflow runs to load it (its "models from code").
         files: name -> file or folder that the code reads; the base names differ.
         example: a forecast it must give again.
-        libraries: packages it needs beside daycast, numpy, pandas and safetensors, such as ``torch``.
+        libraries: packages it needs beside ``ALWAYS``, such as ``torch``.
         summary: a line for people, shown beside the version.
     """
 

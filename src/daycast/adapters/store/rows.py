@@ -29,19 +29,27 @@ def _insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]]
     return new
 
 
-def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tuple[str, str], lineage: Lineage) -> int:
+def write_forecasts(
+    engine: Engine,
+    dataset: str,
+    rows: pd.DataFrame,
+    model: tuple[str, str],
+    lineage: Lineage,
+    served: tuple[str, str | None] = ("champion", None),
+) -> int:
     """Write forecast rows once; rows that are there already stay as they are.
 
     Args:
         rows: ``unique_id, cutoff, ds, step, y_hat`` and quantile columns ``q0.1`` …, raw units.
         model: the model's name and its version in the registry.
+        served: which rank of the fallback chain made them, and why no one before it did, or ``None``.
 
     Returns:
         How many rows were new.
     """
     levels = [c for c in rows.columns if c.startswith("q0.")]
     now = datetime.now(UTC)
-    name, version = model
+    (name, version), (role, reason) = model, served
     records = (
         {
             "dataset": dataset,
@@ -59,6 +67,8 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
             "config_hash": lineage.config_hash,
             "run_id": lineage.run_id,
             "made_at": now,
+            "role": role,
+            "fallback_reason": reason,
         }
         for start in range(0, len(rows), AT_ONCE)
         for row in rows.iloc[start : start + AT_ONCE].to_dict("records")

@@ -37,6 +37,8 @@ forecasts = Table(
     Column("config_hash", String(64), nullable=False),
     Column("run_id", String(64), nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("role", String(32), nullable=False, server_default="champion"),  # rank of the fallback chain that made it
+    Column("fallback_reason", Text),  # why the ranks before did not, or the data are not newer; empty on a good day
     # The same model version on the same data makes the same forecast: a second write of it changes nothing. The run
     # that made the version is part of its identity, as version numbers start anew in another registry.
     UniqueConstraint(

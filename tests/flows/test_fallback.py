@@ -1,0 +1,308 @@
+"""A forecast whatever happens: each rank of the chain in turn, marked in every row, told to people, with the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from flows.forecasting import forecasting
+from flows.running import start
+from prefect.client.schemas.objects import State
+from tests.flows.test_forecasting import NAME, rows, stored
+from tests.flows.test_monitoring import told
+from tests.project import Project
+
+from daycast.adapters import registry
+from daycast.config import Dataset, dataset_only
+from daycast.errors import ConfigError, PromotionError
+from daycast.settings import Settings
+from daycast.steps import chain
+from daycast.steps.champion import Why, move
+from daycast.steps.forecast import forecast
+from daycast.steps.ingest import ingest
+from daycast.steps.outcomes import ForecastRef, Outcome
+
+__all__ = ["told"]
+pytestmark = pytest.mark.xdist_group("flows")
+
+Trained = tuple[Project, Outcome]
+
+
+def by_model(project: Project) -> dict[str, str]:
+    """Model -> number of its newest version."""
+    return {v.tags["daycast.model"]: v.number for v in registry.versions(project.settings.tracking_uri, NAME)[::-1]}
+
+
+@pytest.fixture
+def champions(project: Project, trained: Trained, network: str) -> Iterator[list[str]]:
+    """Two champions, one after the other: the first run's winner, and now a network; then as it was."""
+    assert trained[1].champion is not None
+    first, uri = trained[1].champion.version, project.settings.tracking_uri
+    before = registry.required(uri, NAME, "champion").number
+    store = project.settings.store_url.removeprefix("sqlite:///")
+    shutil.copy(store, f"{store}.kept")
+    shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
+    registry.set_alias(uri, NAME, "champion", first)
+    move(project.settings, "tiny", network, Why("override", "run", "for a test"), first)
+    yield [network, first]
+    registry.set_alias(uri, NAME, "champion", before)
+    shutil.move(f"{store}.kept", store)
+    shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
+
+
+@contextmanager
+def broken(settings: Settings, *numbers: str, how: str = "config.json") -> Iterator[None]:
+    """Inside the block, these versions' files are not what they were."""
+    kept: list[tuple[Path, bytes]] = []
+    for number in numbers:
+        files = registry.load(settings.tracking_uri, NAME, number).folder
+        (file,) = files.rglob(how)
+        kept.append((file, file.read_bytes()))
+    try:
+        for file, _ in kept:
+            file.write_text("{}")
+        yield
+    finally:
+        for file, told in kept:
+            file.write_bytes(told)
+
+
+def of(project: Project, made: ForecastRef) -> pd.DataFrame:
+    """The rows of a forecast in the store, steps of a week."""
+    found = stored(project)
+    own = found["model_version"] == made.served_by.version
+    return found[own & (found["cutoff"] == made.cutoff) & (found["step"] <= 7)]
+
+
+def test_the_champion_is_marked_in_every_row_and_nobody_is_told(
+    project: Project, champions: list[str], told: list[dict[str, str]]
+) -> None:
+    made = project.forecast()
+    assert (made.role, made.served_by.version, made.reasons) == ("champion", champions[0], ())
+    assert set(rows(made)["role"]) == {"champion"}
+    kept = of(project, made)
+    assert len(kept) == 14
+    assert set(kept["role"]) == {"champion"}
+    assert kept["fallback_reason"].isna().all()
+    assert told == []
+
+
+def test_a_champion_that_does_not_load_is_followed_by_the_one_before(
+    project: Project, champions: list[str], told: list[dict[str, str]]
+) -> None:
+    with broken(project.settings, champions[0]):
+        made = project.forecast()
+    assert (made.role, made.served_by.version) == ("previous_champion", champions[1])
+    (reason,) = made.reasons
+    assert reason.startswith(f"champion, version {champions[0]}: ModelError: ")
+    assert set(rows(made)["role"]) == {"previous_champion"}
+    (notice,) = told
+    assert notice["title"].startswith("daycast: tiny is forecast by its previous champion")
+    assert reason in notice["message"]
+    assert "run: daycast history dataset=tiny" in notice["message"]
+
+
+def test_one_broken_version_after_the_other_leads_to_the_best_baseline_and_then_to_no_version_at_all(
+    project: Project, champions: list[str]
+) -> None:
+    baseline = next(
+        v.number for v in registry.versions(project.settings.tracking_uri, NAME) if "daycast.baseline" in v.tags
+    )
+    with broken(project.settings, *champions):
+        third = project.forecast()
+    with broken(project.settings, *champions, *({baseline} - {*champions})):
+        last = project.forecast()
+    assert (third.role, third.served_by.version) == ("baseline", baseline)
+    assert len(third.reasons) == 2
+    assert (last.role, last.served_by.version, last.served_by.model) == ("seasonal_naive", "none", "seasonal_naive")
+    assert [r.split(",")[0] for r in last.reasons] == ["champion", "previous champion", "baseline"]
+    kept = of(project, last)
+    assert set(kept["role"]) == {"seasonal_naive"}
+    assert set(kept["fallback_reason"]) == {"\n".join(last.reasons)}
+    assert set(kept["quantiles"].map(len)) == {0}
+    frame = pd.read_parquet(project.settings.root / "data/prepared/tiny.parquet").set_index(["unique_id", "ds"])["y"]
+    week_before = [frame[u, d - pd.Timedelta(days=7)] for u, d in zip(kept["unique_id"], kept["ds"], strict=True)]
+    np.testing.assert_array_equal(kept["y_hat"], week_before)
+    again = project.forecast  # the chain is no memory: mended, the champion is back
+    assert again().role == "champion"
+
+
+def test_without_champion_the_one_before_serves_and_without_any_version_the_season(
+    project: Project, champions: list[str], tmp_path: Path
+) -> None:
+    uri = project.settings.tracking_uri
+    registry.unset_alias(uri, NAME, "champion")
+    try:
+        made = project.forecast()
+    finally:
+        registry.set_alias(uri, NAME, "champion", champions[0])
+    assert (made.role, made.served_by.version) == ("previous_champion", champions[0])
+    assert made.reasons == ("champion: there is none",)
+    fresh = replace(
+        project.settings, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", store_url=f"sqlite:///{tmp_path}/store.db"
+    )
+    none = forecast(fresh, dataset_only(fresh.root, "tiny"), project.data)
+    assert (none.role, none.reasons, none.n_rows) == ("seasonal_naive", ("champion: there is none",), 14)
+
+
+def test_while_mlflow_is_down_the_champion_forecasts_from_the_copy_kept_here_or_the_season_does(
+    project: Project, champions: list[str], tmp_path: Path
+) -> None:
+    dataset = dataset_only(project.settings.root, "tiny")
+    (tmp_path / "no database").mkdir()
+    down = replace(project.settings, tracking_uri=f"sqlite:///{tmp_path}/no database")
+    without = forecast(down, dataset, project.data)
+    assert (without.role, len(without.reasons)) == ("seasonal_naive", 2)
+    assert "registry: ToolError" in without.reasons[0]
+    usual = forecast(project.settings, dataset, project.data)
+    assert usual.role == "champion"
+    made = forecast(down, dataset, project.data)
+    assert (made.role, made.served_by) == ("champion", usual.served_by)
+    assert "registry: ToolError" in made.reasons[0]
+    assert made.new_rows == 0  # the same forecast
+    pd.testing.assert_frame_equal(rows(made), rows(usual))
+    shelf = chain.shelf(project.settings, "tiny")
+    assert [f.name.partition("-")[0] for f in shelf.iterdir()] == [champions[0]]
+    (file,) = shelf.rglob("weights.safetensors")
+    weights = file.read_bytes()
+    file.unlink()
+    assert forecast(down, dataset, project.data).role == "seasonal_naive"
+    file.write_bytes(weights)
+    move(project.settings, "tiny", champions[1], Why("rollback", "run", "for a test"), champions[0])
+    back = forecast(down, dataset, project.data)
+    assert back.role == "seasonal_naive"
+    assert "rolled back" in back.reasons[1]
+
+
+def test_a_champion_whose_files_are_gone_forecasts_from_the_copy_kept_here(
+    project: Project, champions: list[str]
+) -> None:
+    assert project.forecast().role == "champion"
+    folder = registry.load(project.settings.tracking_uri, NAME, champions[0]).folder
+    folder.rename(folder.with_name("away"))
+    try:
+        made = project.forecast()
+        shutil.rmtree(chain.shelf(project.settings, "tiny"))
+        without = project.forecast()
+    finally:
+        folder.with_name("away").rename(folder)
+    assert (made.role, made.served_by.version) == ("champion", champions[0])
+    assert "the copy of its files that is kept here serves" in made.reasons[0]
+    assert without.role == "previous_champion"
+
+
+def rejected(project: Project, folder: Path) -> None:
+    raw = pd.read_csv(project.settings.root / "data/raw/tiny/received.csv")
+    raw.assign(bus=-1).to_csv(folder / "bad.csv", index=False)
+    ingest(project.settings, "tiny", from_file=folder / "bad.csv")
+
+
+def unreachable(project: Project, folder: Path) -> None:
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    text = file.read_text()
+    start, end = text.index("source:"), text.index("read:")
+    file.write_text(f"{text[:start]}source:\n  kind: file\n  path: {folder}/none.csv\n{text[end:]}")
+
+
+def stale(project: Project, _folder: Path) -> None:
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    file.write_text(file.read_text().replace("max_age_days: null", "max_age_days: 30"))
+
+
+@pytest.mark.usefixtures("champions")
+@pytest.mark.parametrize("hinder", [rejected, unreachable, stale], ids=lambda f: f.__name__)
+def test_without_new_data_the_last_good_ones_serve(
+    project: Project, hinder: object, tmp_path: Path, told: list[dict[str, str]]
+) -> None:
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    before, text = project.data, file.read_text()
+    hinder(project, tmp_path)  # type: ignore[operator]
+    try:
+        made = start(forecasting, dataset="tiny", fetch=hinder is unreachable)
+    finally:
+        file.write_text(text)
+    usual = project.forecast()
+    assert project.data.version == before.version
+    assert made.role == "champion"
+    (reason,) = made.reasons
+    kind = {"rejected": "ContractError", "unreachable": "SourceError", "stale": "ContractError"}
+    assert reason.startswith(f"data: {kind[hinder.__name__]}: ")  # type: ignore[attr-defined]
+    assert "the prepared calendar ends too early" in reason  # the sample's days are long gone
+    assert made.n_rows == 14
+    pd.testing.assert_frame_equal(rows(made), rows(usual))
+    assert usual.reasons == ()
+    (notice,) = told
+    assert reason in notice["message"]
+    assert "run: daycast ingest dataset=tiny" in notice["message"]
+
+
+@pytest.mark.usefixtures("champions")
+def test_from_late_data_the_coming_days_are_forecast_all_the_same(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = project.forecast()
+    cutoff = pd.Timestamp(usual.cutoff)
+    dataset = dataset_only(project.settings.root, "tiny")
+    today = cutoff + pd.Timedelta(days=4)  # so three days have ended of which nothing came
+    monkeypatch.setattr(Dataset, "today", lambda _self, _now=None: today.date())
+    made = forecast(project.settings, dataset, project.data, late="the source is down")
+    assert made.reasons == ("data: the source is down",)
+    told = rows(made)
+    assert (made.horizon, told["ds"].max()) == (10, today + pd.Timedelta(days=6))
+    assert told.groupby("unique_id").size().tolist() == [10, 10]
+    far = cutoff + pd.Timedelta(days=58)  # of the 60 days of the calendar four are left
+    monkeypatch.setattr(Dataset, "today", lambda _self, _now=None: far.date())
+    assert forecast(project.settings, dataset, project.data, late="it is down").horizon == 60
+
+
+@pytest.mark.usefixtures("champions")
+def test_a_mistake_stays_a_mistake(project: Project) -> None:
+    with pytest.raises(ConfigError, match="nothing"):
+        start(forecasting, dataset="nothing")
+    registry.unset_alias(project.settings.tracking_uri, NAME, "champion")
+    with pytest.raises(PromotionError, match="a champion of daycast-tiny"):
+        project.forecast(as_of=date(2019, 10, 15))  # of the past nobody else stands in for it
+
+
+def test_the_version_that_is_asked_for_forecasts_or_none(project: Project, champions: list[str]) -> None:
+    dataset = dataset_only(project.settings.root, "tiny")
+    with broken(project.settings, champions[0]), pytest.raises(Exception, match="a model"):
+        forecast(project.settings, dataset, project.data, version=champions[0])
+    made = forecast(project.settings, dataset, project.data, version=champions[1])
+    assert (made.role, made.served_by.version) == ("champion", champions[1])
+
+
+def test_the_command_line_says_who_served_and_fails_only_if_asked_to(project: Project, champions: list[str]) -> None:
+    def daycast(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "DAYCAST_STORE_URL": project.settings.store_url}
+        command = [sys.executable, "-m", "daycast", "forecast", "--quiet", *words]
+        return subprocess.run(command, cwd=project.settings.root, env=env, capture_output=True, text=True, check=False)
+
+    with broken(project.settings, champions[0]):
+        done, strict = daycast("--json"), daycast("--strict")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["role"], found["served_by"]["version"]) == ("previous_champion", champions[1])
+    assert found["reasons"]
+    assert found["forecast"][0]["role"] == "previous_champion"
+    assert strict.returncode == 8, strict.stderr
+    assert "NOT THE USUAL FORECAST: previous champion" in strict.stdout
+    assert "ModelError" in strict.stdout
+
+
+def test_a_flow_that_had_to_fall_back_is_completed(project: Project, champions: list[str]) -> None:
+    with broken(project.settings, champions[0]):
+        state = forecasting(dataset="tiny", fetch=False, return_state=True)
+    assert isinstance(state, State)
+    assert state.is_completed()
