@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +14,10 @@ from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps import gate
+from daycast.steps import recorded as of_run
 from daycast.steps.champion import CHAMPION, Why, move, moves
 from daycast.steps.record import tracker
-from daycast.steps.reference import DataRef, VersionRef
+from daycast.steps.reference import VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
@@ -87,10 +87,10 @@ def judged(
         Check("winner of its run", decision.promote, None, None, decision.reasons[-1]),
         Check("not rolled back before", not left, None, None, told),
     ]
-    config = recorded(tracking.text(tracker(settings), run_id, "config.yaml"), promotion)
+    config = recorded(of_run.configuration(settings, run_id), promotion)
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
-        checks += gate.judged(settings, config, _data(settings, dataset, run_id, tags), asked)
+        checks += gate.judged(settings, config, of_run.data(settings, dataset, run_id, tags), asked)
     return Judged(decision, version, number, tuple(checks))
 
 
@@ -198,10 +198,3 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, Versio
             "do it again with `daycast run` and the same overrides: what it did is not repeated",
         ) from error
     return decision, {name: VersionRef(**told) for name, told in versions.items()}
-
-
-def _data(settings: Settings, dataset: str, run_id: str, tags: Mapping[str, str]) -> DataRef:
-    """The data that a run was of."""
-    pointers = json.loads(tracking.text(tracker(settings), run_id, "data_pointers.json"))
-    version, as_of = tags["daycast.data_version"], tags.get("daycast.as_of")
-    return DataRef(dataset=dataset, version=version, pointers=pointers, as_of=as_of)

@@ -6,14 +6,24 @@ the schema of this code.
 
 from daycast.adapters.store.history import Move, Turn, moving, read_promotions
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
-from daycast.adapters.store.rows import made_forecasts, read_forecasts, write_forecasts
+from daycast.adapters.store.rows import (
+    find_forecasts,
+    forecast_by_id,
+    made_forecasts,
+    newest_forecast,
+    read_forecasts,
+    write_forecasts,
+)
 
 __all__ = [
     "Move",
     "Schema",
     "Turn",
+    "find_forecasts",
+    "forecast_by_id",
     "made_forecasts",
     "moving",
+    "newest_forecast",
     "opened",
     "read_forecasts",
     "read_promotions",

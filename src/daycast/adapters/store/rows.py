@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Engine, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daycast.adapters.store.tables import forecasts
@@ -87,3 +87,32 @@ def made_forecasts(engine: Engine, dataset: str) -> dict[tuple[pd.Timestamp, str
     query = select(*one, func.max(own.step)).where(own.dataset == dataset).group_by(*one)
     with engine.connect() as connection:
         return {(pd.Timestamp(cutoff), *by): steps for cutoff, *by, steps in connection.execute(query)}
+
+
+def find_forecasts(
+    engine: Engine, dataset: str, unique_id: str, ds: datetime, cutoff: datetime | None = None
+) -> list[dict[str, Any]]:
+    """The rows that forecast one value, as the table has them, those of the latest cutoff and making first."""
+    own = forecasts.c
+    query = select(forecasts).where(own.dataset == dataset, own.unique_id == unique_id, own.ds == ds)
+    query = query if cutoff is None else query.where(own.cutoff == cutoff)
+    return _rows(engine, query.order_by(own.cutoff.desc(), own.made_at.desc(), own.id.desc()))
+
+
+def forecast_by_id(engine: Engine, number: int) -> dict[str, Any] | None:
+    """One row by its id, as the table has it, or ``None``."""
+    found = _rows(engine, select(forecasts).where(forecasts.c.id == number))
+    return found[0] if found else None
+
+
+def newest_forecast(engine: Engine, dataset: str) -> dict[str, Any] | None:
+    """The first row, by series and time, of those that were made last, or ``None``."""
+    own = forecasts.c
+    newest = (own.made_at.desc(), own.cutoff.desc(), own.unique_id, own.ds)
+    found = _rows(engine, select(forecasts).where(own.dataset == dataset).order_by(*newest).limit(1))
+    return found[0] if found else None
+
+
+def _rows(engine: Engine, query: Select[Any]) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
