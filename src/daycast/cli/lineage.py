@@ -19,7 +19,7 @@ UNLIKE = 8  # exit code of a chain that is broken, and of a run that comes out o
 PLACES = {"here": "in DVC's cache", "remote": "in the remote, from where it is brought"}
 SHOWN = {
     "forecast": {"id": "row", "y_hat": "y_hat", "made_at": "made at", "others": "and"},
-    "version": {"aliases": "alias", "gate": "gate:", "data_until": "has seen data until"},
+    "version": {"aliases": "alias", "gate": "gate:", "served": "champion", "data_until": "has seen data until"},
     "run": {"run_id": "id", "model": "of the model", "status": "status", "started": "started", "link": "see"},
     "configuration": {"file": "in"},
     "code": {"whose": "of", "note": "dirty:", "same_as_installed": "the same as what is installed:"},

@@ -14,11 +14,13 @@ from daycast.core.chain import Link
 from daycast.errors import DataError, ToolError
 from daycast.settings import Settings
 from daycast.steps import machine, recorded
+from daycast.steps.card import VERDICT
+from daycast.steps.champion import SERVED
 from daycast.steps.data import in_force
 from daycast.steps.record import tracker
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 
-OF_VERSION = (DATA_UNTIL, SCORED_FROM, "daycast.horizon", "daycast.backtest")  # tags worth telling
+OF_VERSION = (DATA_UNTIL, SCORED_FROM, "daycast.horizon", "daycast.backtest", VERDICT, SERVED)  # tags worth telling
 PLACES = {versioning.HERE: "in DVC's cache", versioning.REMOTE: "in the remote, not here"}
 
 

@@ -13,7 +13,7 @@ from daycast.core.gate import Check
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import gate
+from daycast.steps import card, gate
 from daycast.steps import recorded as of_run
 from daycast.steps.champion import CHAMPION, Why, move, moves
 from daycast.steps.record import tracker
@@ -22,7 +22,6 @@ from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
 GATE = "gate.json"  # artifact of the run: every check
-VERDICT = "daycast.gate"  # tag of the run: passed or refused
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         return version.model_copy(update={"in_force": False})
     if found.checks:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
-        tracking.tag(tracker(settings), run_id, {VERDICT: "passed" if found.may else "refused"})
+        card.judged(settings, run_id, version.version, _verdict(found))
     if not found.may and found.champion is None and found.decision.baseline != version.model:
         return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
@@ -134,12 +133,21 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
     """Let the best baseline serve where there is no champion and the winner may not be one."""
     found = judged(settings, dataset, run_id, promotion, winner.decision.baseline)
+    card.judged(settings, run_id, found.version.version, _verdict(found))
     if not found.may:
         raise _refused(dataset, winner)
     failed = ", ".join(check.name for check in winner.checks if not check.passed)
     reason = f"the best baseline, as there is no champion and {winner.version.model} failed: {failed}"
     move(settings, dataset, found.version.version, Why("promotion", run_id, reason, winner.to_json()), None)
     return found.version
+
+
+def _verdict(found: Judged) -> card.Verdict:
+    beside = f"beside version {found.champion}" if found.champion else "without a champion to compare with"
+    failed = sum(not check.passed for check in found.checks)
+    told = f"version {found.version.version} ({found.version.model}), {beside}"
+    said = f"Passed: {told}." if found.may else f"Refused: {told}; {failed} of {len(found.checks)} checks failed."
+    return card.Verdict(found.version.name, said, found.may, found.checks)
 
 
 def _refused(dataset: str, found: Judged) -> PromotionError:
@@ -155,7 +163,7 @@ def _refused(dataset: str, found: Judged) -> PromotionError:
 
 def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | None:
     """Why the gate refused a run's winner on another machine; ``None`` if it did not."""
-    if tracking.find(tracker(settings), run_id).tags.get(VERDICT) != "refused":
+    if tracking.find(tracker(settings), run_id).tags.get(card.VERDICT) != "refused":
         return None
     told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     decision, versions = decided(settings, run_id)
