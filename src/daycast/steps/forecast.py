@@ -55,6 +55,7 @@ def forecast(
         data.version, versioning.commit(settings.root), tags["daycast.config_hash"], tags["daycast.run_id"]
     )
     with store.opened(settings.store_url) as engine:
+        store.keep_data(engine, dataset.name, data.version, data.pointers)
         new = store.write_forecasts(engine, dataset.name, rows, (name, made_by.version), lineage)
     folder = settings.state / "forecasts" / dataset.name / f"{cutoff.date()}-v{made_by.version}"
     folder.mkdir(parents=True, exist_ok=True)

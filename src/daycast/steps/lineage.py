@@ -143,6 +143,9 @@ def _forecast(settings: Settings, row: Mapping[str, Any], others: int) -> Link:
 
 def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]) -> Link:
     """A version of which tags are ``told``, by itself or by a forecast of it."""
+    if not number.isdigit():  # a last resort that nothing has to be registered for
+        link = Link("configuration", told["daycast.config_hash"], {"hash": told["daycast.config_hash"]})
+        return Link("version", f"none: {told['daycast.model']}, which needs no training", {}, None, (link,))
     found = registry.find(settings.tracking_uri, name, number)
     here = {} if found is None else found.tags
     missing = None if found else f"version {number} of {name} is not in the registry any more"

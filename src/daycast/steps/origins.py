@@ -7,7 +7,7 @@ from typing import Any
 
 from yaml import YAMLError, safe_load
 
-from daycast.adapters import tracking, versioning
+from daycast.adapters import store, tracking, versioning
 from daycast.config import UNUSED
 from daycast.core import content
 from daycast.core.chain import Link
@@ -90,12 +90,16 @@ def data(
 
 
 def _pointers(settings: Settings, dataset: str, version: str, run_id: str | None) -> Mapping[str, str] | None:
-    """What brings all files of a version back, from where it is kept: the run, the workspace, or another run."""
+    """What brings all files of a version back: as the run keeps it, the store, the workspace, or another run."""
     if run_id is not None:
         try:
             return recorded.pointers(settings, run_id)
         except ToolError:  # it ended before it had recorded them
             pass
+    with store.opened(settings.store_url) as engine:
+        kept = store.kept_data(engine, dataset, version)
+    if kept:
+        return kept
     try:
         now = in_force(settings, dataset)
     except (DataError, ToolError):

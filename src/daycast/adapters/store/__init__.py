@@ -4,6 +4,7 @@ Its tables are in ``tables``, and how they came to be in ``migrations``, by Alem
 the schema of this code.
 """
 
+from daycast.adapters.store.data import keep_data, kept_data
 from daycast.adapters.store.history import Move, Turn, moving, read_promotions
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
 from daycast.adapters.store.rows import (
@@ -21,6 +22,8 @@ __all__ = [
     "Turn",
     "find_forecasts",
     "forecast_by_id",
+    "keep_data",
+    "kept_data",
     "made_forecasts",
     "moving",
     "newest_forecast",

@@ -19,7 +19,8 @@ AT_ONCE = 10_000  # rows, of which a large panel has more than memory should hol
 INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-def _insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]], keys: list[str]) -> int:
+def insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]], keys: list[str]) -> int:
+    """Insert what is not there yet, by these columns of a unique constraint; how many that were."""
     insert, new = INSERTS[engine.dialect.name], 0
     statement = insert(target).on_conflict_do_nothing(index_elements=keys).returning(target.c.id)
     left = iter(records)
@@ -63,7 +64,7 @@ def write_forecasts(engine: Engine, dataset: str, rows: pd.DataFrame, model: tup
         for start in range(0, len(rows), AT_ONCE)
         for row in rows.iloc[start : start + AT_ONCE].to_dict("records")
     )
-    return _insert_new(engine, forecasts, records, KEYS)
+    return insert_new(engine, forecasts, records, KEYS)
 
 
 def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
