@@ -123,11 +123,11 @@ def short(card: str, most: int) -> str:
     """A card in ``most`` characters: sections that matter less are left out, whole, and named."""
     head, *sections = _sections(card)
     names = [part.removeprefix(SECTION).partition("\n")[0] for part in sections]
-    keep: set[str] = set()
-    for name in (*KEPT, *names):
-        tried = keep | {name}
-        if name in names and len(_only(head, sections, names, tried)) <= most:
-            keep = tried
+    keep = set(names)
+    for name in (*(n for n in names if n not in KEPT), *reversed(KEPT)):
+        if len(_only(head, sections, names, keep)) <= most:
+            break
+        keep.discard(name)
     return _only(head, sections, names, keep)[:most]
 
 
