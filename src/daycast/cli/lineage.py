@@ -119,7 +119,8 @@ def reproduce_run(
     same = bool(len(lines) and lines["agrees"].all())
     if as_json:
         kept = {"state": str(fresh.state)} if keep else {}
-        console.machine({**_document(planned), "agrees": same, "figures": lines, **kept})
+        figures = lines.to_dict("records")  # a frame would be rounded to ten digits
+        console.machine({**_document(planned), "agrees": same, "figures": figures, **kept})
     else:
         _show_compared(planned, lines)
         if keep:
