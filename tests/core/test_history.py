@@ -64,3 +64,12 @@ def test_what_a_rollback_left_is_told_until_it_is_champion_again(
     told: tuple[tuple[str, str | None, str], ...], version: str, left: bool
 ) -> None:
     assert history.rolled_back(moves(*told), version) is left
+
+
+def test_a_version_served_from_each_move_to_it_until_the_next_to_another() -> None:
+    days = pd.to_datetime(["2021-01-01", "2021-02-01", "2021-02-02", "2021-03-01", "2021-04-01"], utc=True)
+    moves = pd.DataFrame({"to_version": ["1", "2", "2", "1", "3"], "decided_at": days})
+    assert history.served(moves, "1") == [(days[0], days[1]), (days[3], days[4])]
+    assert history.served(moves, "2") == [(days[1], days[3])]
+    assert history.served(moves, "3") == [(days[4], None)]
+    assert history.served(moves, "4") == []

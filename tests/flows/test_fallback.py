@@ -296,7 +296,7 @@ def test_the_command_line_says_who_served_and_fails_only_if_asked_to(project: Pr
     assert (found["role"], found["served_by"]["version"]) == ("previous_champion", champions[1])
     assert found["reasons"]
     assert found["forecast"][0]["role"] == "previous_champion"
-    assert strict.returncode == 8, strict.stderr
+    assert strict.returncode == 9, strict.stderr
     assert "NOT THE USUAL FORECAST: previous champion" in strict.stdout
     assert "ModelError" in strict.stdout
 

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from daycast.cli import alerts, champions, data, inspect, interrupt, operations, past, pipeline, store
+from daycast.cli import alerts, champions, data, inspect, interrupt, lineage, operations, past, pipeline, store
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -21,7 +21,8 @@ One grammar everywhere: `group=choice` and `section.key=value` choose configurat
 EXIT_CODES = """
 Exit codes: 0 done · 1 a defect of daycast · 2 wrong configuration or usage · 3 wrong or missing data ·
 4 a model failed · 5 no promotion · 6 a tool failed (DVC, MLflow, a database) ·
-7 an alarm of `daycast monitor` · 8 a fallback served (`daycast forecast --strict`) · 130 interrupted
+7 an alarm of `daycast monitor` · 8 a broken lineage, or a run that comes out otherwise ·
+9 a fallback served (`daycast forecast --strict`) · 130 interrupted
 """
 
 
@@ -41,8 +42,9 @@ def application() -> typer.Typer:
         app.command()(command)
     for command in (past.monitor, past.backfill, operations.up, operations.down, operations.status, operations.deploy):
         app.command()(command)
-    for command in (operations.ui, champions.champion, champions.history, champions.rollback):
+    for command in (operations.ui, champions.champion, champions.history, champions.rollback, lineage.lineage):
         app.command()(command)
+    app.command("reproduce-run")(lineage.reproduce_run)
     groups = {
         "config": ("Show the configuration and its schema.", {"show": inspect.show, "schema": inspect.schema}),
         "data": ("Versions of the data.", {"restore": data.restore}),

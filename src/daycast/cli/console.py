@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.tree import Tree
 
 from daycast.cli.progress import shown
+from daycast.core.chain import Link
 from daycast.steps.progress import emit
 
+UNBROKEN = 1000  # columns of what must not be broken
 WIDE = 140  # columns where there is no terminal to ask
 # Without markup: `model=[gru]` or a path with brackets must come out as it is.
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
@@ -56,6 +59,18 @@ def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     for row in frame.itertuples(index=False):
         grid.add_row(*(_cell(value, digits) for value in row))
     out.print(grid)
+
+
+def tree(root: Link, told: Callable[[Link], str]) -> None:
+    """Print a chain as a tree, a node for each link."""
+
+    def add(link: Link, to: Tree) -> Tree:
+        for below in link.links:
+            add(below, to.add(told(below)))
+        return to
+
+    # Paths and ids stay in one piece, to be copied, and a tree that is broken at a terminal's width is none.
+    out.print(add(root, Tree(told(root))), width=UNBROKEN, no_wrap=True, crop=False)
 
 
 def _cell(value: Any, digits: int) -> str:

@@ -10,7 +10,7 @@ import typer
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
 from daycast.errors import ConfigError
 
-FALLBACK = 8  # exit code
+FALLBACK = 9  # exit code
 
 if TYPE_CHECKING:
     from daycast.settings import Settings

@@ -33,6 +33,21 @@ def before(moves: pd.DataFrame, champion: str) -> str | None:
     return next(iter(former(moves, champion)), None)
 
 
+def served(moves: pd.DataFrame, version: str) -> list[tuple[pd.Timestamp, pd.Timestamp | None]]:
+    """When a version was champion: from, to; ``None`` where it still is.
+
+    Args:
+        moves: ``to_version, decided_at``, oldest first.
+    """
+    spells: list[tuple[pd.Timestamp, pd.Timestamp | None]] = []
+    for taken, when in moves[["to_version", "decided_at"]].itertuples(index=False):
+        if spells and spells[-1][1] is None and taken != version:
+            spells[-1] = (spells[-1][0], when)
+        elif taken == version and (not spells or spells[-1][1] is not None):
+            spells.append((when, None))
+    return spells
+
+
 def rolled_back(moves: pd.DataFrame, version: str) -> bool:
     """Whether the last that happened to a version was that it was left by a rollback."""
     of = moves[(moves["to_version"] == version) | ((moves["kind"] == "rollback") & (moves["from_version"] == version))]

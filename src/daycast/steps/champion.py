@@ -24,6 +24,7 @@ from daycast.steps.data import arrays, in_force
 from daycast.steps.register import DATA_UNTIL
 
 CHAMPION = "champion"  # alias
+SERVED = "daycast.served"  # tag of a version: when it was champion
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,18 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
         before = turn.newest if number == to else number
         turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
         registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
+    for version in filter(None, (before, to)):
+        _tell_when(settings, dataset, version)
+
+
+def _tell_when(settings: Settings, dataset: str, number: str) -> None:
+    """Let a version's tag tell when it was champion, as the history has it, beside the alias that only one has."""
+    name = registry.model_name(dataset)
+    if registry.find(settings.tracking_uri, name, number) is None:
+        return
+    spells = history.served(moves(settings, dataset), number)
+    times = [[f"{when:%Y-%m-%d %H:%M} UTC" if when is not None else "now" for when in spell] for spell in spells]
+    registry.tag(settings.tracking_uri, name, number, {SERVED: ", ".join(" .. ".join(spell) for spell in times)})
 
 
 def actor() -> str:

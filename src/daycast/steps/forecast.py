@@ -57,6 +57,7 @@ def forecast(
     lineage = Lineage(data.version, versioning.commit(settings.root), made.config_hash, made.run_id)
     with store.opened(settings.store_url) as engine:
         by, served = (made.by.model, made.by.version), (made.role, "\n".join(reasons) or None)
+        store.keep_data(engine, dataset.name, data.version, data.pointers)
         new = store.write_forecasts(engine, dataset.name, rows, by, lineage, served)
     place = settings.state / "forecasts" / dataset.name
     folder = place / f"{cutoff.date()}-{made.role if made.role == chain.NAIVE else f'v{made.by.version}'}"

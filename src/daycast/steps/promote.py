@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,15 +13,15 @@ from daycast.core.gate import Check
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import gate
+from daycast.steps import card, gate
+from daycast.steps import recorded as of_run
 from daycast.steps.champion import CHAMPION, Why, move, moves, present, require_forecast
 from daycast.steps.record import tracker
-from daycast.steps.reference import DataRef, VersionRef
+from daycast.steps.reference import VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
 GATE = "gate.json"  # artifact of the run: every check
-VERDICT = "daycast.gate"  # tag of the run: passed or refused
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,10 @@ def judged(
         Check("winner of its run", decision.promote, None, None, decision.reasons[-1]),
         Check("not rolled back before", not left, None, None, told),
     ]
-    config = recorded(tracking.text(tracker(settings), run_id, "config.yaml"), promotion)
+    config = recorded(of_run.configuration(settings, run_id), promotion)
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
-        checks += gate.judged(settings, config, _data(settings, dataset, run_id, tags), asked)
+        checks += gate.judged(settings, config, of_run.data(settings, dataset, run_id, tags), asked)
     return Judged(run_id, decision, version, number, tuple(checks))
 
 
@@ -124,7 +123,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         return version.model_copy(update={"in_force": False})
     if found.checks:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
-        tracking.tag(tracker(settings), run_id, {VERDICT: "passed" if found.may else "refused"})
+        card.judged(settings, run_id, version.version, _verdict(found))
     if not found.may and found.champion is None and found.decision.baseline != version.model:
         return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
@@ -137,6 +136,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
     """Let the best baseline serve where there is no champion and the winner may not be one."""
     found = judged(settings, dataset, run_id, promotion, winner.decision.baseline)
+    card.judged(settings, run_id, found.version.version, _verdict(found))
     if not found.may:
         raise _refused(dataset, winner)
     failed = ", ".join(check.name for check in winner.checks if not check.passed)
@@ -144,6 +144,14 @@ def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotio
     why = Why("promotion", _made_by(settings, found.version), reason, winner.to_json())
     move(settings, dataset, found.version.version, why, None)
     return found.version
+
+
+def _verdict(found: Judged) -> card.Verdict:
+    beside = f"beside version {found.champion}" if found.champion else "without a champion to compare with"
+    failed = sum(not check.passed for check in found.checks)
+    told = f"version {found.version.version} ({found.version.model}), {beside}"
+    said = f"Passed: {told}." if found.may else f"Refused: {told}; {failed} of {len(found.checks)} checks failed."
+    return card.Verdict(found.version.name, said, found.may, found.checks)
 
 
 def _refused(dataset: str, found: Judged) -> PromotionError:
@@ -159,7 +167,7 @@ def _refused(dataset: str, found: Judged) -> PromotionError:
 
 def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | None:
     """Why the gate refused a run's winner on another machine; ``None`` if it did not."""
-    if tracking.find(tracker(settings), run_id).tags.get(VERDICT) != "refused":
+    if tracking.find(tracker(settings), run_id).tags.get(card.VERDICT) != "refused":
         return None
     told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     decision, versions = decided(settings, run_id)
@@ -211,10 +219,3 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, Versio
             "do it again with `daycast run` and the same overrides: what it did is not repeated",
         ) from error
     return decision, {name: VersionRef(**told) for name, told in versions.items()}
-
-
-def _data(settings: Settings, dataset: str, run_id: str, tags: Mapping[str, str]) -> DataRef:
-    """The data that a run was of."""
-    pointers = json.loads(tracking.text(tracker(settings), run_id, "data_pointers.json"))
-    version, as_of = tags["daycast.data_version"], tags.get("daycast.as_of")
-    return DataRef(dataset=dataset, version=version, pointers=pointers, as_of=as_of)

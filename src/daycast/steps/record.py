@@ -20,7 +20,7 @@ from daycast.core import diagnostics, metrics, split, transform
 from daycast.core.lineage import Lineage
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps import compare, fit, intervals, judge, keys, record_search, tune
+from daycast.steps import compare, fit, intervals, judge, keys, machine, record_search, tune
 from daycast.steps.data import table
 from daycast.steps.forecaster import with_parameters
 from daycast.steps.outcomes import Outcome
@@ -45,7 +45,7 @@ def open_run(settings: Settings, config: Config, data: DataRef) -> RunRef:
     tags = {"daycast.dataset": data.dataset, "daycast.backtest": config.backtest.name}
     tags |= Lineage(data.version, commit, hashed, "").tags()
     del tags["daycast.run_id"]
-    tags |= {} if data.as_of is None else {"daycast.as_of": data.as_of}
+    tags |= machine.tags() | ({} if data.as_of is None else {"daycast.as_of": data.as_of})
     params = {
         "dataset": data.dataset,
         "models": ",".join(config.model),
@@ -166,7 +166,7 @@ def record_run(
             artifacts={
                 "config.yaml": yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
                 "decision.json": json.dumps(decision.to_json(), indent=1),
-                "validation.json": settings.root / "data" / "validated" / f"{data.dataset}.json",
+                "validation.json": _report(settings, data),
                 "data_pointers.json": json.dumps(data.pointers, indent=1),
                 "plots/leaderboard.png": picture,
             },
@@ -175,6 +175,12 @@ def record_run(
         ),
     )
     tracking.tag(where, run.run_id, COMPARED)
+
+
+def _report(settings: Settings, data: DataRef) -> Path:
+    """The report on this version of the data, whichever is in force by now."""
+    md5 = versioning.files(data.pointers)[f"data/validated/{data.dataset}.json"]
+    return versioning.materialise(settings.root, md5)
 
 
 def _pictures(

@@ -10,11 +10,12 @@ import pandas as pd
 
 from daycast.adapters import registry, tracking
 from daycast.config import Config
+from daycast.core import card as core
 from daycast.core import parts
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps import blend, compare, fit, intervals, keys, serving
+from daycast.steps import blend, card, compare, fit, intervals, keys, serving
 from daycast.steps.backtest import OFFSETS, ROWS
 from daycast.steps.data import seen, table
 from daycast.steps.record import tracker
@@ -55,10 +56,10 @@ def register(
     ranked, decision = compare.read(settings, board)
     candidates = [name for name in ranked["model"] if name not in compare.baselines(config)][:1]
     searched = {t.model: t for t in tuned}
-    versions = {
-        name: _version(settings, config, data, run, searched[name], _summary(config, ranked, name))
-        for name in dict.fromkeys([*candidates, decision.baseline, decision.winner])
-    }
+    versions = {}
+    for name in dict.fromkeys([*candidates, decision.baseline, decision.winner]):
+        text = card.written(settings, config, data, run, ranked, searched[name])
+        versions[name] = _version(settings, config, data, run, searched[name], text)
     for name in candidates:
         registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
     told = {name: v.model_dump() for name, v in versions.items()}
@@ -72,15 +73,7 @@ def is_registered(settings: Settings, run: RunRef) -> bool:
     return REGISTERED.items() <= tracking.find(tracker(settings), run.run_id).tags.items()
 
 
-def _summary(config: Config, ranked: pd.DataFrame, name: str) -> str:
-    line, judged = ranked.set_index("model").loc[name], config.backtest
-    value = f"{judged.metric} {line[judged.metric]:,.4g}"
-    return f"{name}: {value} in backtest {judged.name}, number {line['rank']} of {len(ranked)} models"
-
-
-def _version(
-    settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, summary: str
-) -> VersionRef:
+def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, text: str) -> VersionRef:
     tested = BacktestRef(model=tuned.model, key=keys.backtest(config, data, tuned.model))
     model = settings.cache("fit", keys.fit(config, data, tuned.model)) / fit.MODEL
     horizon, spec = config.backtest.horizon, config.dataset.spec()
@@ -96,12 +89,14 @@ def _version(
     few = panel.only(panel.ids[:EXAMPLE_SERIES]) if served.forecaster.takes_new_series else panel
     since = _example_start(few, served.forecaster.min_history)
     inputs = serving.inputs(seen(settings, data, spec, since, few.ids), spec, panel.cutoff, horizon)
+    about = folder / card.FILE
+    about.write_text(text, encoding="utf-8")
     candidate = registry.Candidate(
         code=CODE,
-        files={"forecaster": model, "serving": told},
+        files={"forecaster": model, "serving": told, "card": about},
         example=registry.Example(inputs, horizon, serving.forecast(served, inputs, horizon)),
         libraries=_libraries(config, tuned.model),
-        summary=summary,
+        summary=core.short(text, card.LONGEST),
     )
     children = {c.tags["daycast.model"]: c.run_id for c in tracking.children(tracker(settings), run.run_id)}
     if tuned.model not in children:
@@ -121,6 +116,7 @@ def _version(
     }
     name = registry.model_name(data.dataset)
     made = registry.register(settings.tracking_uri, name, children[tuned.model], tested.key, candidate, tags)
+    card.begin(settings, made, text)
     return VersionRef(name=name, version=made.number, model=tuned.model)
 
 

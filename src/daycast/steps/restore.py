@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-from daycast.adapters import tracking, versioning
+from daycast.adapters import versioning
 from daycast.settings import Settings
+from daycast.steps import recorded
 from daycast.steps.data import in_force
-from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 
 
@@ -17,5 +15,4 @@ def restore(settings: Settings, run_id: str) -> DataRef:
     Raises:
         ToolError: there is no such run, or some bytes are nowhere (then nothing is changed), or DVC failed.
     """
-    pointers = json.loads(tracking.text(tracker(settings), run_id, "data_pointers.json"))
-    return in_force(settings, versioning.restore(settings.root, pointers))
+    return in_force(settings, versioning.restore(settings.root, recorded.pointers(settings, run_id)))

@@ -56,7 +56,7 @@ class Candidate:
         files: name -> file or folder that the code reads; the base names differ.
         example: a forecast it must give again.
         libraries: packages it needs beside ``ALWAYS``, such as ``torch``.
-        summary: a line for people, shown beside the version.
+        summary: Markdown of 5000 characters at most, for people, shown as the version's description.
     """
 
     code: Path

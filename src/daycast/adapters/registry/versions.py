@@ -122,9 +122,11 @@ def set_alias(uri: str, name: str, alias: str, number: str) -> None:
         client.set_registered_model_alias(name, alias, number)
 
 
-def tag(uri: str, name: str, number: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a version."""
+def tag(uri: str, name: str, number: str, tags: Mapping[str, str], description: str | None = None) -> None:
+    """Set tags of a version, and its description: Markdown, of 5000 characters at most."""
     with _connected(uri) as client:
+        if description is not None:
+            client.update_model_version(name, number, description)
         for key, value in tags.items():
             client.set_model_version_tag(name, number, key, value)
 

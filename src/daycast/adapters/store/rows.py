@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Engine, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daycast.adapters.store.tables import forecasts
@@ -19,7 +19,8 @@ AT_ONCE = 10_000  # rows, of which a large panel has more than memory should hol
 INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-def _insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]], keys: list[str]) -> int:
+def insert_new(engine: Engine, target: Table, records: Iterable[dict[str, Any]], keys: list[str]) -> int:
+    """Insert what is not there yet, by these columns of a unique constraint; how many that were."""
     insert, new = INSERTS[engine.dialect.name], 0
     statement = insert(target).on_conflict_do_nothing(index_elements=keys).returning(target.c.id)
     left = iter(records)
@@ -73,7 +74,7 @@ def write_forecasts(
         for start in range(0, len(rows), AT_ONCE)
         for row in rows.iloc[start : start + AT_ONCE].to_dict("records")
     )
-    return _insert_new(engine, forecasts, records, KEYS)
+    return insert_new(engine, forecasts, records, KEYS)
 
 
 def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -97,3 +98,32 @@ def made_forecasts(engine: Engine, dataset: str) -> dict[tuple[pd.Timestamp, str
     query = select(*one, func.max(own.step)).where(own.dataset == dataset).group_by(*one)
     with engine.connect() as connection:
         return {(pd.Timestamp(cutoff), *by): steps for cutoff, *by, steps in connection.execute(query)}
+
+
+def find_forecasts(
+    engine: Engine, dataset: str, unique_id: str, ds: datetime, cutoff: datetime | None = None
+) -> list[dict[str, Any]]:
+    """The rows that forecast one value, as the table has them, those of the latest cutoff and making first."""
+    own = forecasts.c
+    query = select(forecasts).where(own.dataset == dataset, own.unique_id == unique_id, own.ds == ds)
+    query = query if cutoff is None else query.where(own.cutoff == cutoff)
+    return _rows(engine, query.order_by(own.cutoff.desc(), own.made_at.desc(), own.id.desc()))
+
+
+def forecast_by_id(engine: Engine, number: int) -> dict[str, Any] | None:
+    """One row by its id, as the table has it, or ``None``."""
+    found = _rows(engine, select(forecasts).where(forecasts.c.id == number))
+    return found[0] if found else None
+
+
+def newest_forecast(engine: Engine, dataset: str) -> dict[str, Any] | None:
+    """The first row, by series and time, of those that were made last, or ``None``."""
+    own = forecasts.c
+    newest = (own.made_at.desc(), own.cutoff.desc(), own.unique_id, own.ds)
+    found = _rows(engine, select(forecasts).where(own.dataset == dataset).order_by(*newest).limit(1))
+    return found[0] if found else None
+
+
+def _rows(engine: Engine, query: Select[Any]) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

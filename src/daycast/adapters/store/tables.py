@@ -46,6 +46,18 @@ forecasts = Table(
     ),
 )
 
+# What brings the files behind a forecast back: the data of most are no run's.
+data_versions = Table(
+    "data_versions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("pointers", JSON, nullable=False),  # path in the project -> text of the file that DVC reads
+    Column("first_used_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("dataset", "version", name="one_data_version"),
+)
+
 promotions = Table(
     "promotions",
     metadata,

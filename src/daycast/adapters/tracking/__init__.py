@@ -4,14 +4,15 @@ Only ``MlflowClient`` is used, never MLflow's active run, experiment or URI, so 
 other. Every write may be repeated: a run is found again by its key, and what it holds already is not logged twice.
 """
 
-from daycast.adapters.tracking.client import KEY, Tracking
-from daycast.adapters.tracking.lookup import Run, children, find, latest, link, text
+from daycast.adapters.tracking.client import KEY, NOTE, Tracking
+from daycast.adapters.tracking.lookup import Run, children, find, known, latest, link, text
 from daycast.adapters.tracking.results import Results, Trial
-from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, tag, trials, use_data
+from daycast.adapters.tracking.runs import child, close_run, describe, open_run, put, record, tag, trials, use_data
 from daycast.adapters.tracking.server import SERVER_ENVIRONMENT, serve_ui, server_command
 
 __all__ = [
     "KEY",
+    "NOTE",
     "SERVER_ENVIRONMENT",
     "Results",
     "Run",
@@ -20,7 +21,9 @@ __all__ = [
     "child",
     "children",
     "close_run",
+    "describe",
     "find",
+    "known",
     "latest",
     "link",
     "open_run",

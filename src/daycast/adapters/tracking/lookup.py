@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it was recorded; ``started`` in milliseconds since 1970 UTC, ``metrics`` the last value of each."""
+    """A run as it was recorded.
+
+    Attributes:
+        started: milliseconds since 1970 UTC.
+        metrics: the last value of each.
+        artifacts: address of the folder of its artifacts.
+        deleted: whether it is in MLflow's bin, from where it can be restored.
+    """
 
     run_id: str
     name: str
@@ -25,12 +32,27 @@ class Run:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    artifacts: str = ""
+    deleted: bool = False
 
 
 def find(tracking: Tracking, run_id: str) -> Run:
     """One run by its id. Raises ``ToolError`` if there is none."""
     with connected(tracking) as client:
         return _read(client.get_run(run_id))
+
+
+def known(tracking: Tracking, run_id: str) -> Run | None:
+    """One run by its id, or ``None`` if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    with connected(tracking) as client:
+        try:
+            return _read(client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
 
 
 def latest(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> Run | None:
@@ -73,4 +95,6 @@ def _read(run: Recorded) -> Run:
         dict(run.data.tags),
         dict(run.data.params),
         dict(run.data.metrics),
+        run.info.artifact_uri,
+        run.info.lifecycle_stage == "deleted",
     )

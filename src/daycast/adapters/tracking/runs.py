@@ -167,6 +167,11 @@ def tag(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
             client.set_tag(run_id, name, value)
 
 
+def describe(tracking: Tracking, run_id: str, text: str) -> None:
+    """Let MLflow show this Markdown, of 8000 characters at most, as the run's description."""
+    tag(tracking, run_id, {NOTE: text})
+
+
 def _opened(
     client: MlflowClient,
     experiment_id: str,

@@ -5,16 +5,22 @@ stages ``validate@<dataset>`` and ``prepare@<dataset>`` of ``dvc.yaml`` make the
 what. The **data version** is the md5 of the prepared Parquet in ``dvc.lock``.
 """
 
-from daycast.adapters.versioning.git import commit
+from daycast.adapters.versioning.git import commit, known
 from daycast.adapters.versioning.places import DataVersion, Raw, recorded, version
 from daycast.adapters.versioning.stages import reproduce
 from daycast.adapters.versioning.storage import add, materialise, push, restore, revert, settle
+from daycast.adapters.versioning.whereabouts import HERE, REMOTE, Found, files, whereabouts
 
 __all__ = [
+    "HERE",
+    "REMOTE",
     "DataVersion",
+    "Found",
     "Raw",
     "add",
     "commit",
+    "files",
+    "known",
     "materialise",
     "push",
     "recorded",
@@ -23,4 +29,5 @@ __all__ = [
     "revert",
     "settle",
     "version",
+    "whereabouts",
 ]

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-UNKNOWN = "unknown"
+UNKNOWN, DIRTY = "unknown", "-dirty"
 BUILT_FROM = "DAYCAST_COMMIT"  # set by the image that was built from it
 
 
@@ -22,7 +22,14 @@ def commit(root: Path) -> str:
     head = _git(root, "rev-parse", "--verify", "HEAD")
     if not head:
         return UNKNOWN
-    return f"{head}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+    return f"{head}{DIRTY}" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+
+
+def known(root: Path, commit: str) -> bool | None:
+    """Whether the clone at ``root`` has this commit, dirty or not; ``None`` where there is no clone to ask."""
+    if shutil.which("git") is None or not _git(root, "ls-files", "dvc.yaml"):
+        return None
+    return _git(root, "cat-file", "-t", commit.removesuffix(DIRTY)) == "commit"
 
 
 def _git(root: Path, *words: str) -> str:

@@ -75,12 +75,12 @@ def materialise(root: Path, md5: str) -> Path:
         ToolError: it is nowhere.
     """
     usual = root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
-    if _is(usual, md5):
+    if is_intact(usual, md5):
         return usual  # without DVC's lock, so that models that are fitted at the same time don't wait for each other
 
     def find(repo: Any) -> Path:
         _gather(repo, [md5])
-        return _path(repo, md5)
+        return path_of(repo, md5)
 
     return using(root, f"find the content {md5}", find)
 
@@ -114,7 +114,7 @@ def restore(root: Path, wanted: Mapping[str, str]) -> str:
     using(root, f"put the files of {dataset} in place", lambda repo: repo.checkout(targets, force=True))
     files = {out["path"]: out["md5"] for out in outs}
     files |= {f"{raw_folder(dataset)}/{name}": md5 for name, md5 in listing.items()}
-    wrong = [path for path, md5 in files.items() if not _is(root / path, md5)]
+    wrong = [path for path, md5 in files.items() if not is_intact(root / path, md5)]
     if wrong:
         raise ToolError(f"the files of {dataset} as recorded", f"other bytes in {', '.join(wrong)}", "restore again")
     return dataset
@@ -159,7 +159,7 @@ def _gather(repo: Any, versions: Iterable[str]) -> dict[str, str]:
     for version in versions:
         _fetch(repo, version)
         if version.endswith(".dir"):
-            files = {entry["relpath"]: entry["md5"] for entry in json.loads(_path(repo, version).read_text())}
+            files = {entry["relpath"]: entry["md5"] for entry in json.loads(path_of(repo, version).read_text())}
             for md5 in files.values():
                 _fetch(repo, md5)
             listing |= files
@@ -171,8 +171,8 @@ def _fetch(repo: Any, version: str) -> None:
     from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
-    path = _path(repo, version)
-    if _is(path, version):
+    path = path_of(repo, version)
+    if is_intact(path, version):
         return
     path.unlink(missing_ok=True)  # DVC takes a read-only file of the cache for intact, whatever it holds
     why = f"not in {remote()} either"
@@ -182,7 +182,7 @@ def _fetch(repo: Any, version: str) -> None:
         why = str(error).splitlines()[0]
     except (DvcException, OSError, *of_remotes()) as error:
         why = f"{remote()} gave: {error}"
-    if not _is(path, version):
+    if not is_intact(path, version):
         path.unlink(missing_ok=True)
         raise ToolError(
             f"the content {version} in DVC's cache",
@@ -192,11 +192,12 @@ def _fetch(repo: Any, version: str) -> None:
         )
 
 
-def _path(repo: Any, version: str) -> Path:
+def path_of(repo: Any, version: str) -> Path:
+    """The content's place in DVC's cache, there or not."""
     return Path(repo.cache.local.oid_to_path(version))
 
 
-def _is(path: Path, version: str) -> bool:
+def is_intact(path: Path, version: str) -> bool:
     """Whether the file is there and its md5 is that of ``version``."""
     if not path.is_file():
         return False

@@ -1,0 +1,184 @@
+"""lineage: what a forecast, a run or a model version came from, link by link, down to the bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from daycast.adapters import registry, store, tracking
+from daycast.core.chain import Link
+from daycast.errors import ConfigError, DataError, PromotionError, ToolError
+from daycast.settings import Settings
+from daycast.steps import origins
+from daycast.steps.record import tracker
+
+RUN = re.compile(r"[0-9a-f]{32}")
+NUMBER = re.compile(r"(?:models:/)?(?:(?P<name>[^/@\s]+)/)?(?P<number>\d+)")
+ALIAS = re.compile(r"(?:models:/)?(?P<name>[^/@\s]+)?@(?P<alias>[A-Za-z][\w-]*)")
+ROW = re.compile(r"forecast(?:/(?P<row>\d+))?")
+VALUE = re.compile(r"(?P<series>.+)@(?P<ds>\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)")
+FORMS = (
+    "a run's id (32 hex digits), a version (7, daycast-cta/7, @champion), `forecast` for the newest one, forecast/ID "
+    "of a row, or SERIES@TIME such as rail@2021-12-05"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of what the lineage is asked for.
+
+    Attributes:
+        dataset: where ``what`` does not name one.
+        what: in one of ``FORMS``.
+        cutoff: of a forecast ``SERIES@TIME``; ``None`` for the latest.
+    """
+
+    dataset: str
+    what: str
+    cutoff: date | None = None
+
+
+def lineage(settings: Settings, asked: Asked) -> Link:
+    """The chain from what was asked for down to bytes; a link that can't be had any more says why.
+
+    Raises:
+        ConfigError: ``what`` is none of the forms.
+        DataError: there is no such forecast.
+        PromotionError: there is no such version.
+        ToolError: there is no such run, or MLflow, the store or DVC can't be reached.
+    """
+    what = asked.what
+    if RUN.fullmatch(what):
+        return _asked_run(settings, what)
+    if (found := ROW.fullmatch(what)) or (found := VALUE.fullmatch(what)):
+        return _forecast(settings, *_row(settings, asked, found.groupdict()))
+    if found := (NUMBER.fullmatch(what) or ALIAS.fullmatch(what)):
+        told = found.groupdict()
+        name = told["name"] or registry.model_name(asked.dataset)
+        return _asked_version(settings, name, told.get("number"), told.get("alias"))
+    raise ConfigError(FORMS, f"`{what}`", "ask for one of these; `daycast lineage --help` has examples")
+
+
+def _asked_run(settings: Settings, run_id: str) -> Link:
+    run = tracking.known(tracker(settings), run_id)
+    if run is None:
+        raise ToolError(
+            f"a run {run_id} in MLflow at {settings.tracking_uri}",
+            "none",
+            "look its id up with `daycast ui`, or let MLFLOW_TRACKING_URI name the server that has it",
+        )
+    return _run(settings, run_id, run.tags)
+
+
+def _asked_version(settings: Settings, name: str, number: str | None, alias: str | None) -> Link:
+    if number is None:
+        assert alias is not None
+        found: registry.Version | None = registry.required(settings.tracking_uri, name, alias)
+    else:
+        found = registry.find(settings.tracking_uri, name, number)
+    if found is None:
+        there = [v.number for v in registry.versions(settings.tracking_uri, name)]
+        told = f"versions {', '.join(reversed(there))}" if there else f"no model {name}"
+        raise PromotionError(f"version {number} of {name}", told, "name one that exists, such as @champion")
+    return _version(settings, name, found.number, found.tags)
+
+
+def _row(settings: Settings, asked: Asked, told: Mapping[str, str | None]) -> tuple[dict[str, Any], int]:
+    """The row that was asked for, and how many others forecast the same value."""
+    with store.opened(settings.store_url) as engine:
+        if told.get("row"):
+            row, others = store.forecast_by_id(engine, int(told["row"] or 0)), 0
+        elif series := told.get("series"):
+            try:
+                ds = datetime.fromisoformat(told["ds"] or "")
+            except ValueError as error:
+                raise ConfigError("a time as ISO 8601 has it", str(told["ds"]), "write it as 2021-12-05") from error
+            cutoff = None if asked.cutoff is None else datetime.combine(asked.cutoff, datetime.min.time())
+            rows = store.find_forecasts(engine, asked.dataset, series, ds, cutoff)
+            row, others = (rows[0] if rows else None), max(0, len(rows) - 1)
+        else:
+            row, others = store.newest_forecast(engine, asked.dataset), 0
+    if row is None:
+        since = "" if asked.cutoff is None else f" after {asked.cutoff}"
+        raise DataError(
+            f"a forecast {asked.what}{since} of {asked.dataset} in the store",
+            "none",
+            f"check series and time, or make it: `daycast forecast dataset={asked.dataset}`",
+        )
+    return row, others
+
+
+def _forecast(settings: Settings, row: Mapping[str, Any], others: int) -> Link:
+    made = row["made_at"] if row["made_at"].tzinfo else row["made_at"].replace(tzinfo=UTC)
+    facts = {
+        "id": row["id"],
+        "dataset": row["dataset"],
+        "unique_id": row["unique_id"],
+        "ds": row["ds"].isoformat(),
+        "cutoff": row["cutoff"].isoformat(),
+        "step": row["step"],
+        "y_hat": row["y_hat"],
+        "quantiles": row["quantiles"],
+        "made_at": made.astimezone(UTC).isoformat(timespec="seconds"),
+    }
+    facts |= {"others": f"{others} more of the same value, by other versions or origins"} if others else {}
+    name = f"{row['unique_id']} at {row['ds'].date()}, step {row['step']} after {row['cutoff'].date()}"
+    tags = {f"daycast.{field}": row[field] for field in ("data_version", "git_commit", "config_hash", "run_id")}
+    version = _version(
+        settings,
+        registry.model_name(row["dataset"]),
+        row["model_version"],
+        {**tags, "daycast.model": row["model"], "daycast.dataset": row["dataset"]},
+    )
+    links = (
+        version,
+        origins.code(settings, row["git_commit"], "the forecast"),
+        origins.data(settings, row["dataset"], row["data_version"], None, "forecast from"),
+    )
+    return Link("forecast", name, facts, None, links)
+
+
+def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]) -> Link:
+    """A version of which tags are ``told``, by itself or by a forecast of it."""
+    if not number.isdigit():  # a last resort that nothing has to be registered for
+        link = Link("configuration", told["daycast.config_hash"], {"hash": told["daycast.config_hash"]})
+        return Link("version", f"none: {told['daycast.model']}, which needs no training", {}, None, (link,))
+    found = registry.find(settings.tracking_uri, name, number)
+    here = {} if found is None else found.tags
+    missing = None if found else f"version {number} of {name} is not in the registry any more"
+    if found and here.get("daycast.run_id") != told["daycast.run_id"]:
+        missing = f"the registry's version {number} is of run {here.get('daycast.run_id')}: it is another registry now"
+    facts = {"model": told["daycast.model"], "version": number, "registered_model": name}
+    facts |= {"aliases": list(found.aliases), "model_run": found.run_id} if found else {}
+    facts |= {tag.removeprefix("daycast."): here[tag] for tag in origins.OF_VERSION if tag in here}
+    dataset = {"daycast.dataset": name.removeprefix("daycast-")}
+    run = _run(settings, told["daycast.run_id"], {**dataset, **told})
+    return Link("version", f"{name}/{number}: {told['daycast.model']}", facts, missing, (run,))
+
+
+def _run(settings: Settings, run_id: str, told: Mapping[str, str]) -> Link:
+    """A run of which lineage tags are ``told``, by itself or by what came of it; that of a model leads to its parent's.
+
+    What is told stays known, and is followed, if the run is gone.
+    """
+    run = tracking.known(tracker(settings), run_id)
+    above = told.get("daycast.run_id", run_id)
+    if run is not None and above != run_id:
+        facts = {"run_id": run_id, "model": told.get("daycast.model"), "status": run.status}
+        parent = tracking.known(tracker(settings), above)
+        return Link("run", run.name, facts, None, (_run(settings, above, parent.tags if parent else told),))
+    facts = {"run_id": run_id}
+    missing = f"no run {run_id} in MLflow at {settings.tracking_uri}"
+    if run is not None:
+        began = datetime.fromtimestamp(run.started / 1000, UTC).isoformat(timespec="seconds")
+        facts |= {"status": run.status, "started": began}
+        if (link := tracking.link(tracker(settings), run_id)) is not None:
+            facts["link"] = link
+        told, missing = {**told, **run.tags}, ""
+        if run.deleted:
+            missing = f"it is in MLflow's bin: `mlflow runs restore --run-id {run_id}` brings it back"
+    name = run_id if run is None else run.name
+    return Link("run", name, facts, missing or None, origins.of_run(settings, run, told))

@@ -1,0 +1,30 @@
+"""What a run left of itself: its configuration, its data, its models' figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from daycast.adapters import tracking
+from daycast.settings import Settings
+from daycast.steps.record import COMPARED, tracker
+from daycast.steps.reference import DataRef
+
+CONFIG, POINTERS = "config.yaml", "data_pointers.json"  # artifacts of the run
+COMPLETE = COMPARED  # tags of a run that has them
+
+
+def configuration(settings: Settings, run_id: str) -> str:
+    """The YAML of a run's configuration. Raises ``ToolError`` if there is none."""
+    return tracking.text(tracker(settings), run_id, CONFIG)
+
+
+def pointers(settings: Settings, run_id: str) -> dict[str, str]:
+    """What brings a run's data back (``DataVersion.pointers``). Raises ``ToolError`` if it is not there."""
+    return dict(json.loads(tracking.text(tracker(settings), run_id, POINTERS)))
+
+
+def data(settings: Settings, dataset: str, run_id: str, tags: Mapping[str, str]) -> DataRef:
+    """The data that a run was of. Raises ``ToolError`` as ``pointers``."""
+    version, as_of = tags["daycast.data_version"], tags.get("daycast.as_of")
+    return DataRef(dataset=dataset, version=version, pointers=pointers(settings, run_id), as_of=as_of)

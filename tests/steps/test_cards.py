@@ -1,0 +1,99 @@
+"""Cards and tags of versions after a run, a refusal and a rollback: what MLflow holds."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+from tests.project import Project, environment
+
+from daycast.adapters import registry, tracking
+from daycast.errors import PromotionError
+from daycast.steps import champion, promote
+from daycast.steps.card import FILE, LONGEST
+from daycast.steps.outcomes import Outcome
+
+pytestmark = pytest.mark.xdist_group("flows")
+NAME = "daycast-tiny"
+SECTIONS = ("Data", "Model", "Protocol", "Scores", "Intervals", "Weak spots", "Seeds", "Reproduce")
+
+
+def description(project: Project, number: str) -> str:
+    uri = project.settings.tracking_uri
+    return str(MlflowClient(uri, uri).get_model_version(NAME, number).description)
+
+
+def test_every_registered_version_has_a_card_in_its_files_its_run_and_its_description(
+    trained: tuple[Project, Outcome], project: Project
+) -> None:
+    run_id = trained[1].run.run_id
+    of_run = [v for v in registry.versions(project.settings.tracking_uri, NAME) if v.tags["daycast.run_id"] == run_id]
+    assert len(of_run) >= 2  # the candidate and the best baseline
+    for version in of_run:
+        text = tracking.text(project.tracking, version.run_id, FILE)
+        for section in SECTIONS:
+            assert f"\n## {section}\n" in text
+        assert project.data.version in text
+        assert f"daycast reproduce-run {run_id}" in text
+        for baseline in ("naive", "seasonal_naive", "day_type_naive"):
+            assert f"{baseline}** | baseline |" in text or f"| {baseline} | baseline |" in text
+        shown = description(project, version.number)
+        assert shown.startswith(f"# {version.tags['daycast.model']} of tiny")
+        assert len(shown) <= LONGEST
+        folder = registry.load(project.settings.tracking_uri, NAME, version.number).folder
+        assert "## Scores" in (folder / "artifacts" / FILE).read_text()
+        note = tracking.find(project.tracking, version.run_id).tags[tracking.NOTE]
+        assert note.startswith("# ")
+
+
+def test_a_network_of_several_seeds_has_their_spread_on_its_card(project: Project, network: str) -> None:
+    version = registry.find(project.settings.tracking_uri, NAME, network)
+    assert version is not None
+    text = tracking.text(project.tracking, version.run_id, FILE)
+    assert "2 networks that differ by their seed, mase of each: " in text
+    assert "cell: gru" in text
+
+
+def test_a_refusal_is_on_the_version_its_card_and_the_run(project: Project) -> None:
+    with environment(project.settings):
+        made = project.train("model=[naive,sarima]", "promotion.margin=0", "promotion.significance=null")
+    assert made.champion is not None
+    run_id, number = made.run.run_id, made.champion.version
+    before = registry.required(project.settings.tracking_uri, NAME, "champion").number
+    found = promote.Judged(
+        promote.decided(project.settings, run_id)[0],
+        made.champion,
+        "999",
+        (promote.Check("size", False, 600.0, 500.0, "600.0 MB, 500 allowed"),),
+    )
+    with pytest.raises(PromotionError, match="600"):
+        promote.obey(project.settings, "tiny", run_id, found, None)
+    assert registry.required(project.settings.tracking_uri, NAME, "champion").number == before
+    version = registry.find(project.settings.tracking_uri, NAME, number)
+    assert version is not None
+    reason = "size: 600.0 MB, 500 allowed"
+    assert (version.tags["daycast.gate"], version.tags["daycast.gate_reason"]) == ("refused", reason)
+    run = tracking.find(project.tracking, run_id)
+    assert (run.tags["daycast.gate"], run.tags["daycast.gate_reason"]) == ("refused", reason)
+    for text in (description(project, number), run.tags[tracking.NOTE]):
+        assert "Refused: version" in text
+        assert "| **failed** | size | 600.0 MB, 500 allowed |" in text
+
+
+def test_a_former_champion_keeps_when_it_served(trained: tuple[Project, Outcome], project: Project) -> None:
+    first = trained[1].champion
+    assert first is not None
+    uri = project.settings.tracking_uri
+    now = registry.required(uri, NAME, "champion")
+    other = next(v.number for v in registry.versions(uri, NAME) if v.number != now.number)
+    why = champion.Why("override", trained[1].run.run_id, "to see what is left of the former one")
+    champion.move(project.settings, "tiny", other, why, now.number)
+    left, came = (registry.find(uri, NAME, number) for number in (now.number, other))
+    assert left is not None
+    assert came is not None
+    assert came.tags[champion.SERVED].endswith("UTC .. now")
+    assert left.tags[champion.SERVED].endswith(" UTC")
+    assert came.aliases[:1] == ("champion",) or "champion" in came.aliases
+    champion.move(project.settings, "tiny", now.number, why, other)
+    back = registry.find(uri, NAME, now.number)
+    assert back is not None
+    assert back.tags[champion.SERVED].count(" .. ") == 2

@@ -1,0 +1,224 @@
+"""Lineage on a project that was trained for real: from rows, versions and runs down to bytes, and where links break."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from tests.project import Project
+
+from daycast.adapters import registry, store, tracking
+from daycast.config import config_hash
+from daycast.core.chain import Link
+from daycast.errors import ConfigError, DataError, PromotionError, ToolError
+from daycast.settings import Settings
+from daycast.steps import origins
+from daycast.steps.lineage import Asked, lineage
+from daycast.steps.outcomes import Outcome
+
+pytestmark = pytest.mark.xdist_group("flows")
+FILES = ["data/raw/tiny/received.csv", "data/validated/tiny.json", "data/prepared/tiny.parquet"]
+
+
+def chain(project: Project, what: str, settings: Settings | None = None, cutoff: date | None = None) -> Link:
+    return lineage(settings or project.settings, Asked("tiny", what, cutoff))
+
+
+def of_kind(link: Link, kind: str) -> list[Link]:
+    """All links of that kind from here down, each once."""
+    found = [link] if link.kind == kind else []
+    return found + [one for below in link.links for one in of_kind(below, kind)]
+
+
+def client(project: Project) -> MlflowClient:
+    return MlflowClient(project.settings.tracking_uri, project.settings.tracking_uri)
+
+
+def rows(project: Project) -> pd.DataFrame:
+    with store.opened(project.settings.store_url) as engine:
+        return store.read_forecasts(engine, "tiny")
+
+
+@contextmanager
+def without(*files: Path) -> Iterator[None]:
+    """Inside the block these files or folders are elsewhere."""
+    away = [file.with_name(f"{file.name}.away") for file in files]
+    for file, to in zip(files, away, strict=True):
+        shutil.move(file, to)
+    try:
+        yield
+    finally:
+        for file, to in zip(files, away, strict=True):
+            if file.is_dir():
+                shutil.rmtree(file)
+            shutil.move(to, file)
+
+
+def copies(project: Project, md5: str) -> list[Path]:
+    """The content in DVC's cache and in its remote."""
+    root = project.settings.root
+    found = [place / md5[:2] / md5[2:] for place in root.parent.rglob("files/md5") if place.is_dir()]
+    return [file for file in found if file.exists()]
+
+
+@pytest.fixture
+def run(trained: tuple[Project, Outcome], project: Project) -> str:  # noqa: ARG001 - in its environment
+    return trained[1].run.run_id
+
+
+def test_a_forecast_leads_to_version_run_configuration_code_and_every_file_of_the_data(
+    project: Project, run: str
+) -> None:
+    row = rows(project).iloc[-1]
+    found = chain(project, f"{row['unique_id']}@{row['ds'].date()}")
+    assert (found.facts["id"], found.facts["y_hat"]) == (row["id"], row["y_hat"])
+    assert list(found.broken()) == []
+    (version,) = of_kind(found, "version")
+    assert (version.facts["version"], version.facts["model"]) == (row["model_version"], row["model"])
+    assert [link.facts["run_id"] for link in of_kind(version, "run")] == [row["run_id"]] == [run]
+    (configured,) = of_kind(found, "configuration")
+    assert configured.facts["hash"] == row["config_hash"] == config_hash(project.config())
+    assert configured.facts["resolved"] == project.config().model_dump(mode="json")
+    assert {link.facts["commit"] for link in of_kind(found, "code")} == {row["git_commit"]}
+    assert all(link.facts["known_here"] for link in of_kind(found, "code"))
+    for data in of_kind(found, "data"):  # trained on, and forecast from
+        assert data.facts["version"] == row["data_version"]
+        assert [file.name for file in data.links] == FILES
+        assert {file.facts["where"] for file in data.links} == {origins.PLACES["here"]}
+        assert data.links[-1].facts["md5"] == row["data_version"]
+
+
+def test_all_ways_to_name_a_thing_lead_to_it(trained: tuple[Project, Outcome], project: Project, run: str) -> None:
+    outcome = trained[1]
+    assert outcome.champion is not None
+    number, name = outcome.champion.version, outcome.champion.name
+    champion = registry.by_alias(project.settings.tracking_uri, name, "champion")
+    assert champion is not None
+    by_number = chain(project, number)
+    for what in (f"{name}/{number}", f"models:/{name}/{number}"):
+        assert chain(project, what) == by_number
+    for what in ("@champion", f"{name}@champion", f"models:/{name}@champion"):
+        assert chain(project, what).facts["version"] == champion.number
+    assert chain(project, run).facts["run_id"] == run
+    first = rows(project)["id"].iloc[0]
+    assert chain(project, f"forecast/{first}").facts["id"] == first
+    assert chain(project, "forecast").kind == "forecast"
+
+
+def test_the_run_of_a_model_or_a_trial_leads_to_the_run_that_it_is_part_of(project: Project, run: str) -> None:
+    model = next(m for m in tracking.children(project.tracking, run) if m.name == "gru")
+    found = chain(project, model.run_id)
+    assert [link.facts["run_id"] for link in of_kind(found, "run")] == [model.run_id, run]
+    trial = tracking.children(project.tracking, model.run_id, "trial")[0]
+    assert [link.facts["run_id"] for link in of_kind(chain(project, trial.run_id), "run")] == [trial.run_id, run]
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "text"),
+    [
+        ("nonsense", ConfigError, "SERIES@TIME"),
+        ("99", PromotionError, "versions 1, 2"),
+        ("daycast-other/1", PromotionError, "no model daycast-other"),
+        ("@nobody", PromotionError, "no version with the alias"),
+        ("0" * 32, ToolError, "none"),
+        ("forecast/987654", DataError, "none"),
+        ("rail@1999-01-01", DataError, "none"),
+        ("tram@2020-01-01", DataError, "none"),
+        ("rail@2020-13-01", ConfigError, "2020-13-01"),
+    ],
+)
+def test_what_is_not_there_is_told(project: Project, what: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        chain(project, what)
+
+
+def test_of_several_forecasts_of_a_value_the_cutoff_picks_one(project: Project, run: str) -> None:  # noqa: ARG001
+    made = project.forecast(as_of=date(2019, 12, 29), horizon=7)
+    assert made.cutoff.startswith("2019-12-29")
+    latest = chain(project, "rail@2020-01-02")
+    assert latest.facts["cutoff"] == "2019-12-31T00:00:00"
+    assert latest.facts["others"].startswith("1 more")
+    earlier = chain(project, "rail@2020-01-02", cutoff=date(2019, 12, 29))
+    assert earlier.facts["cutoff"] == "2019-12-29T00:00:00"
+    with pytest.raises(DataError, match="after 2019-12-25"):
+        chain(project, "rail@2020-01-02", cutoff=date(2019, 12, 25))
+
+
+def test_a_run_that_was_deleted_is_the_missing_link_and_the_rest_is_still_told(project: Project, run: str) -> None:
+    there = client(project)
+    there.delete_run(run)
+    try:
+        found = chain(project, "forecast")
+    finally:
+        there.restore_run(run)
+    broken = list(found.broken())
+    assert [link.kind for link in broken] == ["run"]
+    assert f"mlflow runs restore --run-id {run}" in str(broken[0].missing)
+    assert of_kind(found, "configuration")[0].facts["resolved"]
+
+
+def test_a_registry_that_is_another_one_breaks_the_chain_at_version_and_run(
+    project: Project, run: str, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(project.settings, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    found = chain(project, "forecast", other)
+    assert [link.kind for link in found.broken()] == ["version", "run", "configuration"]
+    assert of_kind(found, "run")[0].facts == {"run_id": run}
+    (used, trained_on) = of_kind(found, "data")[::-1]
+    for data in (used, trained_on):  # the store keeps what brings the data back
+        assert [file.name for file in data.links] == FILES
+
+
+def test_data_that_only_the_remote_has_are_retrievable_and_data_that_nobody_has_are_missing(
+    project: Project, run: str
+) -> None:
+    cache, *others = sorted(copies(project, project.data.version), key=lambda file: ".dvcstore" in str(file))
+    assert others
+    with without(cache):
+        found = chain(project, run)
+        assert list(found.broken()) == []
+        assert of_kind(found, "file")[-1].facts["where"] == origins.PLACES["remote"]
+        with without(*others):
+            found = chain(project, run)
+    (broken,) = found.broken()
+    assert (broken.kind, broken.name) == ("file", FILES[-1])
+
+
+def test_a_configuration_that_was_changed_is_told(project: Project, run: str) -> None:
+    before = tracking.text(project.tracking, run, "config.yaml")
+    tracking.put(project.tracking, run, {"config.yaml": before.replace("seed: 7", "seed: 8")})
+    try:
+        (broken,) = chain(project, run).broken()
+    finally:
+        tracking.put(project.tracking, run, {"config.yaml": before})
+    assert broken.kind == "configuration"
+    assert "was changed" in str(broken.missing)
+
+
+def test_a_commit_that_this_clone_has_not_is_told(project: Project, run: str) -> None:
+    there, before = client(project), tracking.find(project.tracking, run).tags["daycast.git_commit"]
+    for commit, missing in (("f" * 40, ["code"]), (f"{before}-dirty", [])):
+        there.set_tag(run, "daycast.git_commit", commit)
+        try:
+            found = chain(project, run)
+        finally:
+            there.set_tag(run, "daycast.git_commit", before)
+        assert [link.kind for link in found.broken()] == missing
+        assert of_kind(found, "code")[0].facts["dirty"] == commit.endswith("-dirty")
+
+
+def test_a_forecast_of_data_that_no_run_was_of_still_leads_to_the_raw_files(project: Project, run: str) -> None:  # noqa: ARG001
+    told = origins.data(project.settings, "tiny", project.data.version, None, "forecast from")
+    assert json.loads(json.dumps(told.facts["pointers"])) == project.data.pointers
+    with store.opened(project.settings.store_url) as engine:
+        assert store.kept_data(engine, "tiny", project.data.version) == project.data.pointers
+    unknown = origins.data(project.settings, "tiny", "0" * 32, None, "forecast from")
+    assert [link.kind for link in unknown.broken()] == ["data", "file"]
