@@ -106,7 +106,7 @@ def forecast(
     as_of: AsOf = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Steps ahead; by default the champion's own.")] = None,
     fetch: Fetch = False,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 8 if it is not the champion on new data.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 9 if it is not the champion on new data.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
