@@ -54,7 +54,8 @@ def champions(project: Project, trained: Trained, network: str) -> Iterator[list
     shutil.copy(store, f"{store}.kept")
     shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
     registry.set_alias(uri, NAME, "champion", first)
-    move(project.settings, "tiny", network, Why("override", "run", "for a test"), first)
+    made_by = registry.find(uri, NAME, network).tags["daycast.run_id"]  # type: ignore[union-attr]
+    move(project.settings, "tiny", network, Why("override", made_by, "for a test"), first)
     yield [network, first]
     registry.set_alias(uri, NAME, "champion", before)
     shutil.move(f"{store}.kept", store)

@@ -134,10 +134,12 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
         reasons.append("champion: there is none")
     else:
         yield CHAMPION, champion, lambda: _champion(settings, dataset, champion, reasons)
-    former = [n for n in history.former(moves(settings, dataset), champion) if n in found]
-    ranked = [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]
-    tried.update(n for n in (champion,) if n is not None)
-    for role, number in ranked:
+        tried.add(champion)
+    made_by = {number: version.tags.get("daycast.run_id") for number, version in found.items()}
+    lines = moves(settings, dataset)
+    lines = lines[lines["to_version"].map(made_by) == lines["run_id"]]  # in another registry numbers start anew
+    former = [n for n in history.former(lines, champion) if n in found]
+    for role, number in [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]:
         if number not in tried:
             tried.add(number)
             yield role, number, lambda number=number: registry.load(uri, name, number)  # type: ignore[misc]
