@@ -21,7 +21,7 @@ from flows.running import start
 from prefect.client.schemas.objects import State
 from tests.flows.test_forecasting import NAME, rows, stored
 from tests.flows.test_monitoring import told
-from tests.project import Project
+from tests.project import Project, lay_out
 
 from daycast.adapters import registry
 from daycast.config import Dataset, dataset_only
@@ -54,7 +54,8 @@ def champions(project: Project, trained: Trained, network: str) -> Iterator[list
     shutil.copy(store, f"{store}.kept")
     shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
     registry.set_alias(uri, NAME, "champion", first)
-    move(project.settings, "tiny", network, Why("override", "run", "for a test"), first)
+    made_by = registry.find(uri, NAME, network).tags["daycast.run_id"]  # type: ignore[union-attr]
+    move(project.settings, "tiny", network, Why("override", made_by, "for a test"), first)
     yield [network, first]
     registry.set_alias(uri, NAME, "champion", before)
     shutil.move(f"{store}.kept", store)
@@ -306,3 +307,13 @@ def test_a_flow_that_had_to_fall_back_is_completed(project: Project, champions: 
         state = forecasting(dataset="tiny", fetch=False, return_state=True)
     assert isinstance(state, State)
     assert state.is_completed()
+
+
+def test_where_nothing_was_ever_trained_the_season_forecasts(tmp_path: Path) -> None:
+    fresh = lay_out(tmp_path / "fresh")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DAYCAST_", "MLFLOW_", "PREFECT_"))}
+    command = [sys.executable, "-m", "daycast", "forecast", "--json", "--quiet"]
+    done = subprocess.run(command, cwd=fresh.root, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["role"], found["reasons"], found["n_rows"]) == ("seasonal_naive", ["champion: there is none"], 14)

@@ -158,7 +158,8 @@ def show_forecast(made: ForecastRef) -> None:
     wide = rows.pivot(index="ds", columns="unique_id", values="value")
     n_series, wide = wide.shape[1], wide.iloc[:, :COLUMNS].reset_index()
     console.line("")
-    console.table(wide, f"Forecast by {made.served_by.model} after {made.cutoff[:10]}, with 80 % band")
+    banded = ", with 80 % band" if rows["q0.1"].notna().any() else ""
+    console.table(wide, f"Forecast by {made.served_by.model} after {made.cutoff[:10]}{banded}")
     if n_series > COLUMNS:
         console.line(f"  the first {COLUMNS} of {n_series} series; all rows: {made.rows}")
     if rows["q0.1"].isna().any():

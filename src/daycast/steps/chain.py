@@ -16,7 +16,7 @@ import pandas as pd
 from daycast.adapters import registry
 from daycast.config import Dataset, compose, config_hash
 from daycast.core import forecast as core
-from daycast.core import history
+from daycast.core import history, parts
 from daycast.core.forecast import Origin
 from daycast.core.frame import Panel, Table
 from daycast.errors import DaycastError, HistoryError, PromotionError, ToolError
@@ -134,10 +134,12 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
         reasons.append("champion: there is none")
     else:
         yield CHAMPION, champion, lambda: _champion(settings, dataset, champion, reasons)
-    former = [n for n in history.former(moves(settings, dataset), champion) if n in found]
-    ranked = [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]
-    tried.update(n for n in (champion,) if n is not None)
-    for role, number in ranked:
+        tried.add(champion)
+    made_by = {number: version.tags.get("daycast.run_id") for number, version in found.items()}
+    lines = moves(settings, dataset)
+    lines = lines[lines["to_version"].map(made_by) == lines["run_id"]]  # in another registry numbers start anew
+    former = [n for n in history.former(lines, champion) if n in found]
+    for role, number in [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]:
         if number not in tried:
             tried.add(number)
             yield role, number, lambda number=number: registry.load(uri, name, number)  # type: ignore[misc]
@@ -185,7 +187,8 @@ def _forecast(settings: Settings, asked: Asked, role: str, loaded: registry.Load
 def _naive(settings: Settings, asked: Asked, known: Table, reasons: list[str]) -> Made:
     """The values of a season ago, of every series that has any; without quantiles, as its errors are not measured."""
     config = compose(settings.root, [f"dataset={asked.dataset.name}"], fitting=False)
-    seen = np.isfinite(known.panel.y).any(axis=1)
+    y = known.panel.y
+    seen = np.concatenate([np.isfinite(y[some]).any(axis=1) for some in parts.rows(len(y))])
     panel = known.panel if seen.all() else known.panel.only(tuple(np.asarray(known.panel.ids)[seen].tolist()))
     if not seen.all():
         reasons.append(f"{int((~seen).sum())} of {len(seen)} series are left out, as they have no observation at all")
