@@ -165,7 +165,7 @@ def test_a_dry_run_says_what_would_be_restored_and_what_is_otherwise_now(project
             client.set_tag(naive, name, tags[name])
     assert code == 0
     assert (told["run_id"], told["models"]) == (naive, ["naive", "seasonal_naive"])  # the run that the model is of
-    assert (told["tolerance"], told["on_gpu"]) == (0.1, False)
+    assert (told["tolerance"], told["devices"]) == (0.1, [])
     assert [file["where"] for file in told["files"]] == ["here"] * 3
     libraries, cpu = told["warnings"]
     assert libraries.startswith("libraries: numpy==0.")
