@@ -197,7 +197,7 @@ def _weak(weak: Weak) -> str:
 
 def _spread(card: Card) -> str:
     if len(card.seeds) < 2:
-        return "One seed, or a model without any: no spread is known."
+        return "No spread is known: one seed, a model without any, or a blend."
     each = np.asarray(card.seeds)
     own = card.board.set_index("model")[card.seeds_metric][card.name]
     return (
