@@ -141,3 +141,19 @@ def test_the_registered_model_shows_its_champion(ui: Ui, trained: tuple[Project,
         ui.page.get_by_text(alias, exact=False).first.wait_for()
     ui.keep("model")
     assert ui.seen == [], "pages of the UI that daycast opens ask for nothing outside this machine"
+
+
+def test_a_version_shows_its_alias_its_card_and_what_the_gate_said(ui: Ui, trained: tuple[Project, Outcome]) -> None:
+    champion, run_id = trained[1].champion, trained[1].run.run_id
+    assert champion is not None
+    ui.go(f"/models/{champion.name}/versions/{champion.version}")
+    ui.page.get_by_text("champion").first.wait_for()
+    for heading in ("The gate", "Scores", "Weak spots", "Reproduce"):
+        ui.page.get_by_role("heading", name=heading, exact=True).first.wait_for()
+    checks = ui.page.get_by_role("table").filter(has_text="winner of its run")
+    checks.get_by_role("cell", name="passed", exact=True).first.wait_for()
+    ui.page.get_by_role("table").filter(has_text="seasonal_naive").first.wait_for()
+    ui.keep("version")
+    ui.go(f"{ui.at}/runs/{run_id}")
+    ui.page.get_by_text(f"Passed: version {champion.version}").first.wait_for()
+    ui.keep("run_gate")

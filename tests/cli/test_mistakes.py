@@ -15,6 +15,8 @@ COMMANDS = [
     *(["run"], ["ingest"], ["validate"], ["prepare"], ["tune"], ["backtest"], ["forecast"], ["promote"]),
     *(
         ["reproduce"],
+        ["reproduce-run"],
+        ["lineage"],
         ["leaderboard"],
         ["alerts"],
         ["ui"],

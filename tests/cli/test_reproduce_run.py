@@ -165,7 +165,7 @@ def test_a_dry_run_says_what_would_be_restored_and_what_is_otherwise_now(project
             client.set_tag(naive, name, tags[name])
     assert code == 0
     assert (told["run_id"], told["models"]) == (naive, ["naive", "seasonal_naive"])  # the run that the model is of
-    assert (told["tolerance"], told["on_gpu"]) == (0.1, False)
+    assert (told["tolerance"], told["devices"]) == (0.1, [])
     assert [file["where"] for file in told["files"]] == ["here"] * 3
     libraries, cpu = told["warnings"]
     assert libraries.startswith("libraries: numpy==0.")
@@ -212,10 +212,13 @@ def test_a_run_without_figures_says_that_it_has_none(project: Project, naive: st
     assert "which has none" in err
 
 
-def test_the_lineage_of_a_forecast_is_a_tree_whose_paths_are_whole(project: Project, run: str) -> None:
+def test_the_lineage_of_a_forecast_is_a_tree_whose_paths_are_whole(project: Project, run: str) -> None:  # noqa: ARG001
     code, out, _ = daycast(project, "lineage", "forecast")
     assert code == 0
     assert "└──" in out
-    assert f"id {run}" in out
+    with store.opened(project.settings.store_url) as engine:
+        newest = store.newest_forecast(engine, "tiny")
+    assert newest is not None
+    assert f"id {newest['run_id']}" in out
     assert "/config.yaml\n" in out
     assert "the chain is whole" in out

@@ -98,7 +98,7 @@ def test_a_card_has_the_scores_of_all_and_the_gain_on_each_baseline(card: Card) 
 
 def test_a_card_says_so_where_there_is_one_seed_or_no_interval(card: Card) -> None:
     text = markdown(replace(card, seeds=(), by_step=card.by_step.drop(columns="coverage_80")))
-    assert "One seed, or a model without any" in text
+    assert "No spread is known: one seed" in text
     assert "it has no intervals" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -69,8 +70,12 @@ def tree(root: Link, told: Callable[[Link], str]) -> None:
             add(below, to.add(told(below)))
         return to
 
-    # Paths and ids stay in one piece, to be copied, and a tree that is broken at a terminal's width is none.
-    out.print(add(root, Tree(told(root))), width=UNBROKEN, no_wrap=True, crop=False)
+    # Drawn as wide as it is: ids and paths stay in one piece, to be copied, and the branches keep their shape.
+    wide = Console(file=io.StringIO(), width=UNBROKEN, highlight=False, markup=False)
+    with wide.capture() as drawn:
+        wide.print(add(root, Tree(told(root))))
+    for text in drawn.get().splitlines():
+        line(text.rstrip())
 
 
 def _cell(value: Any, digits: int) -> str:

@@ -38,7 +38,8 @@ def weak_spots(rows: pd.DataFrame, kinds: pd.DataFrame) -> Weak:
 
     Args:
         rows: of a backtest, ``unique_id, ds, y_hat, y``, raw units.
-        kinds: by timestamp, columns of text such as ``weekday`` or ``event``; empty text for nothing of note.
+        kinds: by timestamp, columns of text such as ``weekday`` or ``event``; empty text for nothing of note. What the
+            column ``day`` says only sums others up, so it is no description of a single day.
     """
     seen = rows.dropna(subset="y")
     size = seen["y"].abs().groupby(seen["unique_id"]).transform("mean")
@@ -46,7 +47,8 @@ def weak_spots(rows: pd.DataFrame, kinds: pd.DataFrame) -> Weak:
     by_day = off.groupby(seen["ds"]).mean().dropna()
     total = float(by_day.mean()) if len(by_day) else float("nan")
     worst = by_day.sort_values(ascending=False, kind="stable").head(DAYS)
-    about = [", ".join(f"{kind} {text}" for kind, text in kinds.loc[ds].items() if text) for ds in worst.index]
+    told = kinds.drop(columns="day", errors="ignore")
+    about = [", ".join(f"{kind} {text}" for kind, text in told.loc[ds].items() if text) for ds in worst.index]
     days = pd.DataFrame({"ds": worst.index, "about": about, "error": worst.to_numpy()})
     lines = []
     for column in kinds:
@@ -195,7 +197,7 @@ def _weak(weak: Weak) -> str:
 
 def _spread(card: Card) -> str:
     if len(card.seeds) < 2:
-        return "One seed, or a model without any: no spread is known."
+        return "No spread is known: one seed, a model without any, or a blend."
     each = np.asarray(card.seeds)
     own = card.board.set_index("model")[card.seeds_metric][card.name]
     return (

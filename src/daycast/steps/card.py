@@ -85,8 +85,12 @@ def begin(settings: Settings, version: registry.Version, text: str) -> None:
         log(settings, version.run_id, text)
 
 
-def judged(settings: Settings, run_id: str, number: str, verdict: Verdict) -> None:
-    """Write down on a version, its card, its model's run and the pipeline run what the gate said; twice is as once."""
+def judged(settings: Settings, run_id: str | None, number: str, verdict: Verdict) -> None:
+    """Write down on a version, its card, its model's run and the pipeline run what the gate said; twice is as once.
+
+    Args:
+        run_id: of the pipeline run; ``None`` if that tells of another version, its winner.
+    """
     where = tracker(settings)
     version = registry.find(settings.tracking_uri, verdict.name, number)
     if version is None:
@@ -100,6 +104,8 @@ def judged(settings: Settings, run_id: str, number: str, verdict: Verdict) -> No
     failed = "; ".join(f"{check.name}: {check.reason}" for check in verdict.checks if not check.passed)
     said = {VERDICT: "passed" if verdict.passed else "refused", REASON: (failed or "every check passed")[:LONGEST]}
     registry.tag(settings.tracking_uri, version.name, number, said, core.short(text, LONGEST))
+    if run_id is None:
+        return
     note = core.judged(tracking.find(where, run_id).tags.get(tracking.NOTE, ""), verdict.sentence, verdict.checks)
     tracking.describe(where, run_id, core.short(note, LONGEST))
     tracking.tag(where, run_id, said)

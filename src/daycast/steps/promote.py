@@ -136,7 +136,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
     """Let the best baseline serve where there is no champion and the winner may not be one."""
     found = judged(settings, dataset, run_id, promotion, winner.decision.baseline)
-    card.judged(settings, run_id, found.version.version, _verdict(found))
+    card.judged(settings, None, found.version.version, _verdict(found))
     if not found.may:
         raise _refused(dataset, winner)
     failed = ", ".join(check.name for check in winner.checks if not check.passed)

@@ -24,7 +24,7 @@ from daycast.steps import recorded as of_run
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 
-GPU_TOLERANCE = 0.02  # relative; what is added up in another order on each run comes out a little otherwise
+ON_GPU = {True: 0.001, False: 0.05}  # relative, by whether training was deterministic: docs/gpu.md has the measurements
 FOLDER = "reproduced"  # below the state
 ELSEWHERE = (
     *("MLFLOW_TRACKING_URI", "DAYCAST_STUDIES_URL", "DAYCAST_STORE_URL", "DAYCAST_CACHE_URL"),
@@ -41,7 +41,7 @@ class Plan:
         config: as recorded, but for where tasks run.
         data: as recorded; ``where`` each file of it is.
         tolerance: see ``core.repetition.compared``.
-        on_gpu: whether networks of it were trained on one.
+        devices: what networks of it were trained on, ``cpu`` or a GPU's name; empty if it has none.
         warnings: what is otherwise now, and what can't be made twice for certain.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     data: DataRef
     where: tuple[versioning.Found, ...]
     tolerance: float
-    on_gpu: bool
+    devices: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -59,7 +59,7 @@ def plan(settings: Settings, run_id: str, tolerance: float | None = None) -> Pla
     """What would be restored and trained; nothing is.
 
     Args:
-        tolerance: ``None`` for the same bits of a run on CPUs, and ``GPU_TOLERANCE`` of one on GPUs.
+        tolerance: ``None`` for the same bits of a run on CPUs, and ``ON_GPU`` of one on GPUs.
 
     Raises:
         ToolError: there is no such run, or its record is not in MLflow any more.
@@ -80,15 +80,16 @@ def plan(settings: Settings, run_id: str, tolerance: float | None = None) -> Pla
     here = configuration.compose(settings.root, fitting=False).runner
     data = of_run.data(settings, run.tags["daycast.dataset"], above, run.tags)
     models = tracking.children(where, above)
-    on_gpu = any(m.params.get("device", "cpu") != "cpu" for m in models)
+    devices = tuple(sorted({m.params["device"] for m in models if "device" in m.params}))
     warnings = machine.differences(run.tags)
     if config_hash(config) != run.tags["daycast.config_hash"]:
         warnings.append("the configuration: its hash is another one now, as the file or the schema has changed")
     warnings += _uncertain(config, models)
-    chosen = tolerance if tolerance is not None else GPU_TOLERANCE if on_gpu else 0.0
+    usual = ON_GPU[config.trainer.deterministic] if set(devices) - {"cpu"} else 0.0
+    chosen = usual if tolerance is None else tolerance
     found = versioning.whereabouts(settings.root, versioning.files(data.pointers))
     config = config.model_copy(update={"runner": here})
-    return Plan(above, run.name, config, data, tuple(found), chosen, on_gpu, tuple(warnings))
+    return Plan(above, run.name, config, data, tuple(found), chosen, devices, tuple(warnings))
 
 
 def _uncertain(config: Config, models: list[tracking.Run]) -> list[str]:
