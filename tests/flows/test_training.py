@@ -152,7 +152,7 @@ def test_the_run_holds_configuration_pointers_validation_leaderboard_and_picture
 ) -> None:
     run = outcome.run.run_id
     tables = {f"{name}.{kind}" for name in ("leaderboard", "stationarity") for kind in ("csv", "json")}
-    files = {"config.yaml", "data_pointers.json", "validation.json", "decision.json", "versions.json"}
+    files = {"config.yaml", "data_pointers.json", "validation.json", "decision.json", "versions.json", "gate.json"}
     assert artifacts(client, run) == tables | files | {"plots/leaderboard.png"}
     assert json.loads(tracking.text(project.tracking, run, "validation.json"))["success"]
     assert json.loads(tracking.text(project.tracking, run, "data_pointers.json")) == outcome.data.pointers

@@ -23,7 +23,7 @@ from daycast.errors import DaycastError, HistoryError, PromotionError, ToolError
 from daycast.models.baselines import seasonal_naive
 from daycast.settings import Settings
 from daycast.steps import serving
-from daycast.steps.champion import CHAMPION, moves
+from daycast.steps.champion import CHAMPION, moves, present
 from daycast.steps.data import arrays
 from daycast.steps.reference import DataRef, VersionRef
 from daycast.steps.register import BASELINE
@@ -135,9 +135,7 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
     else:
         yield CHAMPION, champion, lambda: _champion(settings, dataset, champion, reasons)
         tried.add(champion)
-    made_by = {number: version.tags.get("daycast.run_id") for number, version in found.items()}
-    lines = moves(settings, dataset)
-    lines = lines[lines["to_version"].map(made_by) == lines["run_id"]]  # in another registry numbers start anew
+    lines = present(moves(settings, dataset), found.values())
     former = [n for n in history.former(lines, champion) if n in found]
     for role, number in [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]:
         if number not in tried:
