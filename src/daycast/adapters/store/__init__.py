@@ -1,23 +1,33 @@
-"""The forecast store: forecasts and promotion history, which must outlive any run. SQLAlchemy; SQLite or PostgreSQL.
+"""The forecast store: forecasts, what they missed by, and promotion history, which must outlive any run. SQLAlchemy;
+SQLite or PostgreSQL.
 
 Its tables are in ``tables``, and how they came to be in ``migrations``, by Alembic: opening a store brings it up to
 the schema of this code.
 """
 
+from daycast.adapters.store.episodes import Episode, follow_alarms, mark_told, untold
 from daycast.adapters.store.history import Move, Turn, moving, read_promotions
+from daycast.adapters.store.ledger import judge, read_ledger, worst_series
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
 from daycast.adapters.store.rows import made_forecasts, read_forecasts, write_forecasts
 
 __all__ = [
+    "Episode",
     "Move",
     "Schema",
     "Turn",
+    "follow_alarms",
+    "judge",
     "made_forecasts",
+    "mark_told",
     "moving",
     "opened",
     "read_forecasts",
+    "read_ledger",
     "read_promotions",
     "schema",
+    "untold",
     "upgrade",
+    "worst_series",
     "write_forecasts",
 ]
