@@ -13,7 +13,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from daycast.core import profile
@@ -86,18 +85,25 @@ def matched(at: int, of: Reference) -> NDArray[np.intp]:
     return near if len(near) >= of.around else np.arange(first, max(first, at - 2 * of.window + 1))
 
 
-def scores(y: Float, normal: NDArray[np.bool_], classes: profile.Codes, at: int, of: Reference) -> pd.DataFrame:
-    """Of each series: ``shift`` at the timestamp ``at``, ``usual`` and ``spread`` of its reference, ``score``.
+def scores(
+    y: Float, normal: NDArray[np.bool_], classes: profile.Codes, at: NDArray[np.intp], of: Reference
+) -> tuple[Float, Float]:
+    """Shift and score of each series at the timestamps ``at (R,)``, ascending; both ``(N, R)``.
 
     The score is the distance from the usual shift in spreads (robust standard deviations, ``least`` at least); NaN
     where the series has no shift, or no reference.
     """
-    asked = np.append(matched(at, of), at)
+    held = [matched(int(one), of) for one in at]
+    asked = np.unique(np.concatenate([at, *held]))
     found = shifts(y, normal, classes, asked, of.window)
-    past, now = found[:, :-1], found[:, -1]
+    now = found[:, np.searchsorted(asked, at)]
+    score = np.full(now.shape, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of series without a reference
-        usual = np.nanmedian(past, axis=1) if past.shape[1] else np.full(len(y), np.nan)
-        spread = FAR * np.nanmedian(np.abs(past - usual[:, None]), axis=1) if past.shape[1] else usual
-    spread = np.maximum(spread, of.least)
-    return pd.DataFrame({"shift": now, "usual": usual, "spread": spread, "score": (now - usual) / spread})
+        for column, days in enumerate(held):
+            if len(days):
+                past = found[:, np.searchsorted(asked, days)]
+                usual = np.nanmedian(past, axis=1)
+                spread = FAR * np.nanmedian(np.abs(past - usual[:, None]), axis=1)
+                score[:, column] = (now[:, column] - usual) / np.maximum(spread, of.least)
+    return now, score

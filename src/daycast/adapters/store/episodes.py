@@ -20,46 +20,53 @@ Event = Literal["began", "goes on", "ended"]
 
 @dataclass(frozen=True)
 class Episode:
-    """What people are to be told of an alarm.
+    """What people are to be told.
 
     Attributes:
-        id: its number; ``alarm``: its name.
+        id: its number.
+        topic: what its alarms are about.
         event: what is new of it.
-        began: its first day; ``ended``: the day it was over, ``None`` while it goes on.
-        seen: the alarm as it was seen last, JSON-able.
+        began: its first day; ``last``: the newest day with an alarm.
+        seen: the alarms as they were seen last, JSON-able.
     """
 
     id: int
-    alarm: str
+    topic: str
     event: Event
     began: date
-    ended: date | None
-    seen: dict[str, Any]
+    last: date
+    seen: list[dict[str, Any]]
 
 
-def follow_alarms(engine: Engine, dataset: str, day: date, seen: Mapping[str, Mapping[str, Any] | None]) -> None:
+def follow_alarms(
+    engine: Engine, dataset: str, day: date, seen: Mapping[str, Sequence[Mapping[str, Any]]], calm: timedelta
+) -> None:
     """Begin, keep up and end the episodes of a dataset by what is seen on a day; doing it again changes nothing.
 
+    A day before the newest one that an episode knows of changes nothing either.
+
     Args:
-        seen: name -> the alarm as JSON-able values where it is raised, ``None`` where it is not. Episodes of names that
-            are left out stay as they are.
+        seen: topic -> its alarms that are raised, JSON-able; none where all is well.
+        calm: how long no alarm must have been raised for an episode to be over.
     """
+    own = episodes.c
     with engine.connect() as connection:
         lock(connection, f"daycast alarms of {dataset}")
-        query = select(episodes).where(episodes.c.dataset == dataset, episodes.c.ended.is_(None))
-        open_ones = {row.alarm: row for row in connection.execute(query)}
-        for name, alarm in seen.items():
-            going = open_ones.get(name)
-            if alarm is None and going is not None:
-                connection.execute(update(episodes).where(episodes.c.id == going.id).values(ended=day))
-            elif alarm is not None and going is not None:
-                connection.execute(update(episodes).where(episodes.c.id == going.id).values(seen=dict(alarm)))
-            elif alarm is not None:
-                again = update(episodes).values(ended=None, end_told_on=None, seen=dict(alarm))
-                own = (episodes.c.dataset == dataset, episodes.c.alarm == name, episodes.c.began == day)
-                if not connection.execute(again.where(*own)).rowcount:  # over and back on one day is one episode
-                    told = {"dataset": dataset, "alarm": name, "began": day, "seen": dict(alarm)}
-                    connection.execute(insert(episodes).values(told))
+        for topic, alarms in seen.items():
+            query = select(episodes).where(own.dataset == dataset, own.topic == topic).order_by(own.began.desc())
+            newest = connection.execute(query.limit(1)).one_or_none()
+            going = newest is not None and newest.ended is None
+            told = [dict(alarm) for alarm in alarms]
+            if newest is not None and day < newest.last:
+                continue
+            if told and newest is not None and (going or day <= newest.ended):
+                values = {"last": day, "seen": told, "ended": None, "end_told_on": None}
+                connection.execute(update(episodes).where(own.id == newest.id).values(values))
+            elif told:
+                values = {"dataset": dataset, "topic": topic, "began": day, "last": day, "seen": told}
+                connection.execute(insert(episodes).values(values))
+            elif going and newest is not None and day - newest.last >= calm:
+                connection.execute(update(episodes).where(own.id == newest.id).values(ended=day))
         connection.commit()
 
 
@@ -70,7 +77,7 @@ def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequen
     query = select(episodes).where(own.dataset == dataset, due, own.end_told_on.is_(None)).order_by(own.id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    return tuple(Episode(row.id, row.alarm, _event(row), row.began, row.ended, row.seen) for row in rows)
+    return tuple(Episode(row.id, row.topic, _event(row), row.began, row.last, row.seen) for row in rows)
 
 
 def mark_told(engine: Engine, episode: Episode, day: date) -> None:

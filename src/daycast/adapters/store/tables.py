@@ -119,11 +119,12 @@ alarm_episodes = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("dataset", String(64), nullable=False),
-    Column("alarm", String(32), nullable=False),
+    Column("topic", String(32), nullable=False),  # forecasts, or data
     Column("began", Date, nullable=False),
+    Column("last", Date, nullable=False),  # newest day with an alarm
     Column("ended", Date),  # null while it goes on
     Column("told_on", Date),  # when people were told last that it goes on; null before the first time
     Column("end_told_on", Date),
-    Column("seen", JSON, nullable=False),  # the alarm as it was seen last
-    UniqueConstraint("dataset", "alarm", "began", name="one_episode"),
+    Column("seen", JSON, nullable=False),  # the alarms as they were seen last
+    UniqueConstraint("dataset", "topic", "began", name="one_episode"),
 )

@@ -56,13 +56,14 @@ def upgrade() -> None:
         "alarm_episodes",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("dataset", sa.String(64), nullable=False),
-        sa.Column("alarm", sa.String(32), nullable=False),
+        sa.Column("topic", sa.String(32), nullable=False),
         sa.Column("began", sa.Date, nullable=False),
+        sa.Column("last", sa.Date, nullable=False),
         sa.Column("ended", sa.Date),
         sa.Column("told_on", sa.Date),
         sa.Column("end_told_on", sa.Date),
         sa.Column("seen", sa.JSON, nullable=False),
-        sa.UniqueConstraint("dataset", "alarm", "began", name="one_episode"),
+        sa.UniqueConstraint("dataset", "topic", "began", name="one_episode"),
     )
 
 
