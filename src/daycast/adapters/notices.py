@@ -34,7 +34,9 @@ class Notice:
     def text(self) -> str:
         """The body of a message."""
         worst = [f"series: {', '.join(self.series)}"] if self.series else []
-        return "\n".join([self.cause, "", *worst, *([f"see: {self.link}"] if self.link else []), f"run: {self.command}"])
+        return "\n".join(
+            [self.cause, "", *worst, *([f"see: {self.link}"] if self.link else []), f"run: {self.command}"]
+        )
 
 
 def configured() -> list[str]:

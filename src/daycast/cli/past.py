@@ -76,9 +76,7 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
                 "inside the 80 % and 95 % interval": " and ".join(shares),
             }
         )
-    rows = [
-        {"alarm": one.name, "raised": "RAISED" if one.raised else "no", "cause": one.cause} for one in found.alarms
-    ]
+    rows = [{"alarm": one.name, "raised": "RAISED" if one.raised else "no", "cause": one.cause} for one in found.alarms]
     console.table(pd.DataFrame(rows), "Alarms")
     if found.alarm:
         console.line(f"  ALARM: {found.reason}")
@@ -86,9 +84,7 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
         console.line(f"  {place}") if place else None
 
 
-def _alarms(
-    here: Settings, configured: Config, span: tuple[datetime, datetime | None], as_json: bool
-) -> None:
+def _alarms(here: Settings, configured: Config, span: tuple[datetime, datetime | None], as_json: bool) -> None:
     import pandas as pd
 
     from daycast.cli import console

@@ -82,9 +82,7 @@ def _watched(settings: Settings, config: Config, seen: watch.Seen, days: int) ->
         worst = store.worst_series(engine, config.dataset.name, (first, now), core.WORST)
     names = tuple(worst["unique_id"])
     return tuple(
-        replace(one, series=names)
-        if one.raised and not one.series and core.TOPICS[one.name] == "forecasts"
-        else one
+        replace(one, series=names) if one.raised and not one.series and core.TOPICS[one.name] == "forecasts" else one
         for one in told
     )
 
@@ -120,9 +118,7 @@ def _write(folder: Path, config: Config, sums: pd.DataFrame, recent: pd.DataFram
         report.errors_by_step(ledger.told(recent, ["step"]), title, unit, folder / STEPS_PLOT)
 
 
-def _recorded(
-    settings: Settings, found: MonitoredRef, head: Mapping[str, float], recent: pd.DataFrame
-) -> MonitoredRef:
+def _recorded(settings: Settings, found: MonitoredRef, head: Mapping[str, float], recent: pd.DataFrame) -> MonitoredRef:
     """The same with its run in MLflow, one a day and state of the ledger, in an experiment of its own."""
     where, day = tracker(settings), found.until[:10]
     told = found.model_dump(exclude={"n_new", "n_revised", "run_id", "link"})
