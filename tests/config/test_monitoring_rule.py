@@ -10,7 +10,7 @@ from daycast.config import compose
 from daycast.errors import ConfigError
 
 
-@pytest.mark.parametrize("override", ["skill.at_least=5", "error.most=0.5"])
+@pytest.mark.parametrize("override", ["skill.at_least=6", "error.most=0.5"])
 def test_an_alarm_that_could_never_be_raised_is_refused(root: Path, override: str) -> None:
     with pytest.raises(ConfigError, match="no alarm could ever be raised"):
         compose(root, [f"monitoring.{override}"])

@@ -12,7 +12,9 @@ from daycast.core.frame import FrameSpec, table
 PAST = usual.Past(reach=4 * 364, year=364, around=5)
 
 
-@pytest.mark.parametrize(("freq", "season", "expected"), [("D", 7, 364), ("h", 24, 8760), ("MS", 12, 12), ("D", 400, 400)])
+@pytest.mark.parametrize(
+    ("freq", "season", "expected"), [("D", 7, 364), ("h", 24, 8760), ("MS", 12, 12), ("D", 400, 400)]
+)
 def test_a_year_is_whole_seasons(freq: str, season: int, expected: int) -> None:
     assert usual.year(freq, season) == expected
 

@@ -74,17 +74,16 @@ def age(config: Config, data: DataRef, newest: pd.Timestamp) -> int:
 
 def _watched(settings: Settings, config: Config, seen: watch.Seen, days: int) -> tuple[Alarm, ...]:
     """The alarms of the newest day; those raised on forecasts with the series that they are worst for."""
-    ((now, told),) = watch.alarms_of(seen, config, [days]).items()
-    if not any(one.raised and not one.series and core.TOPICS[one.name] == "forecasts" for one in told):
+    (told,) = watch.alarms_of(seen, config, [days]).values()
+    nameless = {one.name for one in told if one.raised and not one.series and core.TOPICS[one.name] == "forecasts"}
+    if not nameless:
         return told
-    first = now - config.dataset.season_length * pd.tseries.frequencies.to_offset(config.dataset.freq)
+    last = seen.sums["ds"].max()
+    first = last - config.dataset.season_length * pd.tseries.frequencies.to_offset(config.dataset.freq)
     with store.opened(settings.store_url) as engine:
-        worst = store.worst_series(engine, config.dataset.name, (first, now), core.WORST)
+        worst = store.worst_series(engine, config.dataset.name, (first, last), core.WORST)
     names = tuple(worst["unique_id"])
-    return tuple(
-        replace(one, series=names) if one.raised and not one.series and core.TOPICS[one.name] == "forecasts" else one
-        for one in told
-    )
+    return tuple(replace(one, series=names) if one.name in nameless else one for one in told)
 
 
 def _reference(alarm: Alarm) -> AlarmRef:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Engine, insert, or_, select, update
+from sqlalchemy import Engine, and_, insert, or_, select, update
 
 from daycast.adapters.store.locking import lock
 from daycast.adapters.store.tables import alarm_episodes as episodes
@@ -73,7 +73,8 @@ def follow_alarms(
 def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequence[Episode]:
     """What people have to be told of on a day: alarms that began, go on for ``remind`` since, or ended."""
     own = episodes.c
-    due = or_(own.told_on.is_(None), own.told_on <= day - remind, own.ended.is_not(None))
+    again = and_(own.told_on <= day - remind, own.last == day)
+    due = or_(own.told_on.is_(None), again, own.ended.is_not(None))
     query = select(episodes).where(own.dataset == dataset, due, own.end_told_on.is_(None)).order_by(own.id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
