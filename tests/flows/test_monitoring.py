@@ -209,7 +209,7 @@ def test_what_was_found_is_in_an_experiment_of_its_own_once(forecasts: pd.DataFr
     run = tracking.find(project.tracking, first.run_id)
     assert run.status == "FINISHED"
     assert run.metrics["skill"] == pytest.approx(first.skill)
-    assert run.metrics["coverage_80"] == pytest.approx(first.coverage_80)
+    assert run.metrics["bias"] == pytest.approx(first.bias)
     assert run.metrics["alarm_error"] == pytest.approx(next(a.figure for a in first.alarms if a.name == "error"))
     assert "mae_by_step" in run.metrics
     assert tracking.latest(project.tracking, "tiny-monitoring", {}) is not None

@@ -11,7 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, Select, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from daycast.adapters.store.locking import lock
 from daycast.adapters.store.rows import AT_ONCE, INSERTS
@@ -87,14 +101,14 @@ def worst_series(engine: Engine, dataset: str, days: tuple[pd.Timestamp, pd.Time
     return pd.read_sql(query, engine)
 
 
-def _rows(dataset: str) -> Select[Any]:
+def _rows(dataset: str, *more: Column[Any]) -> Select[Any]:
     own = forecasts.c
-    asked = [own.id.label("forecast_id"), own.unique_id, own.ds, own.step, own.y_hat, own.quantiles]
-    return select(*asked).where(own.dataset == dataset)
+    asked = [own.id.label("forecast_id"), own.unique_id, own.ds, own.step, own.y_hat]
+    return select(*asked, *more).where(own.dataset == dataset)
 
 
 def _waiting(dataset: str, until: pd.Timestamp) -> Select[Any]:
-    query = _rows(dataset).outerjoin(errors, errors.c.forecast_id == forecasts.c.id)
+    query = _rows(dataset, forecasts.c.quantiles).outerjoin(errors, errors.c.forecast_id == forecasts.c.id)
     return query.where(errors.c.forecast_id.is_(None), forecasts.c.ds <= until.to_pydatetime())
 
 
@@ -113,15 +127,17 @@ def _day(engine: Engine, dataset: str, day: datetime, data_version: str, judged:
         lock(connection, f"daycast ledger of {dataset}")
         for rows in _blocks(connection, _waiting(dataset, pd.Timestamp(day)).where(*own)):
             new += _write(connection, judged(rows), data_version)
-        there = _rows(dataset).add_columns(errors.c.y).join(errors, errors.c.forecast_id == forecasts.c.id).where(*own)
+        there = select(errors.c.forecast_id).where(errors.c.forecast_id == forecasts.c.id).exists()
         step = select(func.min(forecasts.c.step)).where(*own).scalar_subquery()
-        for rows in _blocks(connection, there.where(forecasts.c.step == step)):
+        shortest = _rows(dataset, errors.c.y).join(errors, errors.c.forecast_id == forecasts.c.id)
+        for rows in _blocks(connection, shortest.where(*own, forecasts.c.step == step)):
             now = judged(rows.drop(columns="y"))
             before = rows.set_index("forecast_id")["y"]
             off = now[now["y"].to_numpy() != before.loc[now["forecast_id"]].to_numpy()]
             for series in off["unique_id"].unique():
-                for some in _blocks(connection, there.where(forecasts.c.unique_id == series)):
-                    revised += _revise(connection, judged(some.drop(columns="y")), data_version)
+                whole = _rows(dataset, forecasts.c.quantiles).where(*own, there, forecasts.c.unique_id == series)
+                for some in _blocks(connection, whole):
+                    revised += _revise(connection, judged(some), data_version)
         if new or revised:
             _sum(connection, dataset, day)
         connection.commit()
@@ -129,7 +145,7 @@ def _day(engine: Engine, dataset: str, day: datetime, data_version: str, judged:
 
 
 def _blocks(connection: Connection, query: Select[Any]) -> Iterator[pd.DataFrame]:
-    """Rows of a query, a block at a time, the quantiles of ``LEVELS`` as columns.
+    """Rows of a query, a block at a time, the quantiles of ``LEVELS`` as columns, NaN where none are asked for.
 
     Each block is a query of its own, after the last id: SQLite does not like writes while it reads.
     """
@@ -140,7 +156,7 @@ def _blocks(connection: Connection, query: Select[Any]) -> Iterator[pd.DataFrame
         if rows.empty:
             return
         last = int(rows["forecast_id"].iloc[-1])
-        told = rows.pop("quantiles")
+        told = rows.pop("quantiles") if "quantiles" in rows else [{}] * len(rows)
         yield rows.assign(**{level: [float(one.get(level, "nan")) for one in told] for level in LEVELS})
         if len(rows) < AT_ONCE:
             return
