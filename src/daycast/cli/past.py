@@ -76,12 +76,16 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
                 "inside the 80 % and 95 % interval": " and ".join(shares),
             }
         )
-    rows = [{"alarm": one.name, "raised": "RAISED" if one.raised else "no", "cause": one.cause} for one in found.alarms]
-    console.table(pd.DataFrame(rows), "Alarms")
-    if found.alarm:
-        console.line(f"  ALARM: {found.reason}")
-    for place in (found.windows, found.ledger, found.plot, found.steps_plot, found.link):
-        console.line(f"  {place}") if place else None
+    if found.n_rows:
+        console.table(pd.read_csv(found.steps), "By horizon step, newest target days")
+    columns = ("name", "raised", "figure", "threshold")
+    alarms = pd.DataFrame([{name: getattr(one, name) for name in columns} for one in found.alarms])
+    console.table(alarms.assign(raised=alarms["raised"].map({True: "RAISED", False: "no"})), "Alarms")
+    for one in found.alarms:
+        worst = f"; worst: {', '.join(one.series)}" if one.series else ""
+        console.line(f"  {'ALARM: ' if one.raised else ''}{one.name}: {one.cause}{worst}")
+    for place in filter(None, (found.windows, found.ledger, found.plot, found.steps_plot, found.link)):
+        console.line(f"  {place}")
 
 
 def _alarms(here: Settings, configured: Config, span: tuple[datetime, datetime | None], as_json: bool) -> None:

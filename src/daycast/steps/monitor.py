@@ -25,7 +25,8 @@ from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 
 NEWEST = 4  # seasons of target days that the headline is of
-WINDOWS, LEDGER, PLOT, STEPS_PLOT = "windows.csv", "ledger.parquet", "skill.png", "steps.png"
+WINDOWS, STEPS, LEDGER = "windows.csv", "steps.csv", "ledger.parquet"
+PLOT, STEPS_PLOT = "skill.png", "steps.png"
 FIGURES = ("skill", "mae", "naive_mae", "bias", "coverage_80", "coverage_95")
 
 
@@ -59,6 +60,7 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         reason="; ".join(f"{one.name}: {one.cause}" for one in raised or told),
         alarms=tuple(_reference(one) for one in told),
         windows=str(folder / WINDOWS),
+        steps=str(folder / STEPS),
         ledger=str(folder / LEDGER),
         plot=str(folder / PLOT) if len(recent) else None,
         steps_plot=str(folder / STEPS_PLOT) if len(recent) else None,
@@ -111,6 +113,7 @@ def _write(folder: Path, config: Config, sums: pd.DataFrame, recent: pd.DataFram
     folder.mkdir(parents=True, exist_ok=True)
     ledger.told(sums, ["cutoff", "model", "model_version"]).to_csv(folder / WINDOWS, index=False)
     ledger.told(sums, ["cutoff", "step", "ds", *ledger.VERSION]).to_parquet(folder / LEDGER, index=False)
+    ledger.told(recent, ["step"]).to_csv(folder / STEPS, index=False)
     if len(recent):
         title, unit = f"{config.dataset.title}: forecasts once their days had come", config.dataset.unit
         report.turned_out(ledger.told(recent, ["ds"]), title, unit, folder / PLOT)

@@ -26,7 +26,8 @@ class MonitoredRef(Reference):
         mae, skill, bias, coverage_80, coverage_95: over the newest target days, raw units, against the seasonal naive,
             shares; ``None`` if there are none.
         alarm: whether any alarm is raised; ``reason``: of those that are, else of all, in figures.
-        windows: CSV of the ledger by cutoff; ``ledger``: Parquet of it by cutoff, horizon step and model.
+        windows: CSV of the ledger by cutoff; ``steps``: by horizon step, of the newest target days; ``ledger``: Parquet
+            of all of it by cutoff, horizon step and model.
         plot: picture of skill, coverage and bias over time; ``steps_plot``: of the error by horizon step.
         run_id: the run in MLflow that holds all this; ``None`` as of a past day, which is only looked at.
         link: its address in a server's UI.
@@ -47,6 +48,7 @@ class MonitoredRef(Reference):
     reason: str
     alarms: tuple[AlarmRef, ...]
     windows: str
+    steps: str
     ledger: str
     plot: str | None
     steps_plot: str | None

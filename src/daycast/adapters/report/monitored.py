@@ -16,15 +16,16 @@ SMOOTH = 7  # target days of a drawn mean
 
 
 def turned_out(days: pd.DataFrame, title: str, unit: str, file: Path) -> Path:
-    """Skill, coverage and bias of the forecasts by target day: each day, and the mean of seven.
+    """Skill, coverage and bias of the forecasts by target day: each day, and seven together.
 
     Args:
-        days: ``ds, skill, coverage_80, coverage_95, bias``, ascending; bias in ``unit``.
+        days: ``ds, skill, mae, naive_mae, coverage_80, coverage_95, bias``, ascending; errors and bias in ``unit``.
     """
     with figure(file, title, rows=3) as axes:
         skill, inside, bias = axes
         skill.plot(days["ds"], days["skill"].clip(lower=-1), ".", color=GREY, markersize=3, label="a day")
-        skill.plot(days["ds"], _mean(days["skill"].clip(lower=-1)), color=BLUE, label=f"mean of {SMOOTH} days")
+        weekly = 1 - _mean(days["mae"]) / _mean(days["naive_mae"])
+        skill.plot(days["ds"], weekly.clip(lower=-1), color=BLUE, label=f"of {SMOOTH} days together")
         skill.axhline(0, color=ORANGE, linewidth=1, linestyle="--", label="as good as the seasonal naive")
         skill.set_ylabel("skill, from -1 up")
         for percent, color in (("80", BLUE), ("95", COLORS[2])):

@@ -93,7 +93,7 @@ def worst_series(engine: Engine, dataset: str, days: tuple[pd.Timestamp, pd.Time
     query = (
         select(forecasts.c.unique_id, mae.label("mae"), naive.label("naive_mae"), missed.label("missed"))
         .join(errors, errors.c.forecast_id == forecasts.c.id)
-        .where(forecasts.c.dataset == dataset, forecasts.c.ds.between(*(day.to_pydatetime() for day in days)))
+        .where(forecasts.c.dataset == dataset, forecasts.c.ds.between(days[0].to_pydatetime(), days[1].to_pydatetime()))
         .group_by(forecasts.c.unique_id)
         .order_by(mae.desc())
         .limit(most)
@@ -156,7 +156,7 @@ def _blocks(connection: Connection, query: Select[Any]) -> Iterator[pd.DataFrame
         if rows.empty:
             return
         last = int(rows["forecast_id"].iloc[-1])
-        told = rows.pop("quantiles") if "quantiles" in rows else [{}] * len(rows)
+        told: Sequence[dict[str, float]] = rows.pop("quantiles") if "quantiles" in rows else [{}] * len(rows)
         yield rows.assign(**{level: [float(one.get(level, "nan")) for one in told] for level in LEVELS})
         if len(rows) < AT_ONCE:
             return
