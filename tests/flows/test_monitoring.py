@@ -165,7 +165,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
         assert f"{one.name}: {one.cause}" in told[0]["message"]
         assert set(one.series) == {"bus", "rail"}
     assert "series: " in told[0]["message"]
-    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('{"notice"')]
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('{"daycast"')]
     (line,) = [json.loads(one) for one in lines]
     assert line["title"] == "daycast: tiny is forecast badly"
     assert line["command"] == "daycast run dataset=tiny --fetch"

@@ -55,7 +55,7 @@ def log(notice: Notice) -> None:
     logger.setLevel(logging.WARNING)
     logger.addHandler(handler)
     try:
-        logger.warning(json.dumps({"notice": notice.title, **asdict(notice)}, ensure_ascii=False))
+        logger.warning(json.dumps({"daycast": "notice", **asdict(notice)}, ensure_ascii=False))
     finally:
         logger.removeHandler(handler)
 
