@@ -24,7 +24,7 @@ def test_the_naive_error_of_a_day_is_the_mean_over_the_series_that_were_observed
     rail, bus = np.arange(30.0), 3 * np.arange(30.0)
     bus[20] = np.nan
     frame = pd.concat([pd.DataFrame({"unique_id": n, "ds": ds, "y": y}) for n, y in (("rail", rail), ("bus", bus))])
-    found = usual.missed(table(frame, FrameSpec("D", 7)).panel, 7, 14, 0)
+    found = usual.missed(table(frame, FrameSpec("D", 7)).panel, 7, 14)
     assert found.shape == (2, 30)  # one season back, and two
     assert np.isnan(found[0, :7]).all()
     assert found[0, 7] == (7 + 21) / 2

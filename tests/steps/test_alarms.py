@@ -55,7 +55,7 @@ def lived(config: Config, whole: Table, first: str, last: str, folder: Path) -> 
         store.judge(engine, "here", panel.cutoff, timedelta(days=28), "data1", lambda rows: ledger.judged(rows, panel))
         sums = ledger.serving(store.read_ledger(engine, "here"))
     assert sums["ds"].nunique() == len(days)
-    found = watch.alarms_of(watch.seen(panel, sums), config, [0] * len(days))
+    found = watch.alarms_of(watch.seen(panel, sums, config.monitoring, len(days)), config, [0] * len(days))
     rows = [(day, one.name, one.raised, one.figure) for day, told in found.items() for one in told]
     return pd.DataFrame(rows, columns=["day", "alarm", "raised", "figure"])
 

@@ -26,23 +26,21 @@ def year(freq: str, season_length: int) -> int:
     return max(season_length, many // season_length * season_length)
 
 
-def missed(panel: Panel, season_length: int, horizon: int, first: int) -> Float:
-    """Mean absolute error over series of the seasonal naive forecast of each timestamp from ``first`` on.
+def missed(panel: Panel, season_length: int, horizon: int) -> Float:
+    """Mean absolute error over series of the seasonal naive forecast of each timestamp.
 
     Returns:
-        ``(L, T - first)``: a row for one season back, for two, ... as steps up to ``horizon`` need; NaN where nothing
-        was observed.
+        ``(L, T)``: a row for one season back, for two, ... as steps up to ``horizon`` need; NaN where nothing was
+        observed.
     """
     lags = np.unique(back(np.arange(1, horizon + 1), season_length))
-    sums, counts = np.zeros((2, len(lags), len(panel.ds) - first))
+    sums, counts = np.zeros((2, len(lags), len(panel.ds)))
     for some in parts.rows(len(panel.ids)):
-        y = np.asarray(panel.y[some, max(0, first - int(lags[-1])) :])
+        y = np.asarray(panel.y[some])
         for row, lag in enumerate(lags):
-            off = np.full((len(y), y.shape[1]), np.nan)
-            off[:, lag:] = np.abs(y[:, lag:] - y[:, :-lag])
-            own = off[:, -sums.shape[1] :]
-            sums[row] += np.nansum(own, axis=0)
-            counts[row] += np.isfinite(own).sum(axis=0)
+            off = np.abs(y[:, lag:] - y[:, :-lag])
+            sums[row, lag:] += np.nansum(off, axis=0)
+            counts[row, lag:] += np.isfinite(off).sum(axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

@@ -42,7 +42,7 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     panel = arrays(settings, dataset.spec(), data).panel
     counts = ledger_step.keep(settings, config, panel, data.version)
     sums = ledger_step.read(settings, dataset.name, panel.cutoff)
-    told = _watched(settings, config, watch.seen(panel, sums), age(config, data, panel.cutoff))
+    told = _watched(settings, config, watch.seen(panel, sums, rule), age(config, data, panel.cutoff))
     recent = sums[sums["ds"] > panel.cutoff - rule.pictured_steps * pd.tseries.frequencies.to_offset(dataset.freq)]
     folder = settings.state / "monitoring" / dataset.name / str(panel.cutoff.date())
     _write(folder, config, sums, recent)

@@ -30,7 +30,7 @@ class Seen:
         panel: observations.
         sums: the ledger's rows, of each cutoff those of the version that forecast it last.
         kind: code of each timestamp's event, ``(T,)``.
-        usual: what the seasonal naive missed, as ``usual.missed`` gives it from the first timestamp on.
+        usual: what the seasonal naive missed, as ``usual.missed`` gives it.
     """
 
     panel: Panel
@@ -39,11 +39,14 @@ class Seen:
     usual: Float
 
 
-def seen(panel: Panel, sums: pd.DataFrame) -> Seen:
-    """All that alarms are made of, from the observations and the ledger."""
-    horizon = int(sums["step"].max()) if len(sums) else 1
+def seen(panel: Panel, sums: pd.DataFrame, rule: Monitoring, days: int = 1) -> Seen:
+    """All that the alarms of the newest ``days`` timestamps are made of; older observations than that are left out."""
     season = panel.spec.season_length
-    return Seen(panel, sums, _events(panel), usual.missed(panel, season, horizon, 0))
+    year = usual.year(panel.spec.freq, season)
+    needed = max(PAST_YEARS, rule.drift.years + 1) * year + rule.chart_steps + days
+    panel = panel.since(panel.ds[max(0, len(panel.ds) - needed)])
+    horizon = int(sums["step"].max()) if len(sums) else 1
+    return Seen(panel, sums, _events(panel), usual.missed(panel, season, horizon))
 
 
 def alarms_of(of: Seen, config: Config, ages: Sequence[int]) -> dict[pd.Timestamp, tuple[Alarm, ...]]:
