@@ -12,8 +12,10 @@ from daycast import settings
 from daycast.adapters.notices import log, tell
 from daycast.adapters.store import Episode
 from daycast.config import compose, dataset_only
+from daycast.errors import DaycastError
 from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
+from daycast.steps.data import in_force
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
 from flows import newest, tasks
@@ -52,7 +54,8 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
 
     Both are told when an episode of alarms begins, and again while it goes on; people are told when it is over, too.
-    As of a past day, it is only looked at: what was bad then may be mended by now.
+    Data that can't be fetched or are no good fail the run, but not before what there is was looked at. As of a past
+    day, it is only looked at: what was bad then may be mended by now.
 
     Args:
         dataset: its name, as in ``conf/dataset``.
@@ -61,10 +64,24 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
-    found = monitor(tasks.prepared(dataset, fetch, as_of).until(as_of))
-    if as_of is not None:
-        return found
-    today = dataset_only(settings.load().root, dataset).today()
+    failed = None
+    try:
+        data = tasks.prepared(dataset, fetch, as_of)
+    except DaycastError as error:
+        if as_of is not None:
+            raise
+        failed, data = error, in_force(settings.load(), dataset)  # what is late, the last good version tells
+    found = monitor(data.until(as_of))
+    if as_of is None:
+        _tell(found, dataset_only(settings.load().root, dataset).today())
+    if failed is not None:
+        raise failed
+    return found
+
+
+def _tell(found: MonitoredRef, today: date) -> None:
+    """Tell people, Prefect and the log what they have to be told of by now."""
+    dataset = found.dataset
     for episode in follow(found, today):
         notice = episodes.notice(dataset, episode, found.link)
         log(notice)
@@ -72,4 +89,3 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
         if episode.topic == "forecasts" and episode.event != "ended":
             emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": notice.cause})
         tell_people(found, episode, today)
-    return found

@@ -21,7 +21,7 @@ from tests.project import Project
 from daycast.adapters import registry, store, tracking
 from daycast.adapters.store import tables
 from daycast.core.lineage import Lineage
-from daycast.errors import ConfigError, ToolError
+from daycast.errors import ConfigError, DataError, ToolError
 from daycast.steps import episodes
 from daycast.steps.alarms import alarms
 from daycast.steps.data import frame
@@ -148,8 +148,11 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
     told: list[dict[str, str]],
     project: Project,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert np.isfinite(forecasts["y_hat"]).all()
+    events: list[str] = []
+    monkeypatch.setattr("flows.monitoring.emit_event", lambda name, **_: events.append(name))
     with alone(project):
         found = monitored(None)
         again = monitored(None)
@@ -159,6 +162,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
     assert found.skill < 0
     assert [notice["title"] for notice in told] == ["daycast: tiny is forecast badly"]
     assert "run: daycast run dataset=tiny --fetch" in told[0]["message"]
+    assert events == ["daycast.alarm"]  # which starts a training, once
     raised = found.raised()
     assert "error" in {one.name for one in raised}
     for one in raised:
@@ -180,6 +184,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
         )
     monitored(None)
     assert [notice["title"] for notice in told[1:]] == ["daycast: tiny is forecast well again"]
+    assert events == ["daycast.alarm"]
 
 
 def test_a_place_that_takes_no_notice_gets_it_from_the_next_run(
@@ -227,3 +232,25 @@ def test_the_alarms_of_past_days_are_shown_day_by_day(forecasts: pd.DataFrame, p
     assert Path(found.plot).stat().st_size > 5000
     with pytest.raises(ConfigError, match="a day up to"):
         alarms(project.settings, project.config(), data, date(2019, 7, 1))
+
+
+def test_data_that_are_late_fail_the_run_and_are_told_by_the_last_good_version(
+    project: Project, told: list[dict[str, str]]
+) -> None:
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    before = file.read_text()
+    good = project.data
+    try:
+        file.write_text(before.replace("max_age_days: null", "max_age_days: 30"))
+        for _ in range(2):
+            with pytest.raises(DataError):
+                monitored(None)
+    finally:
+        file.write_text(before)
+        with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+            connection.execute(tables.alarm_episodes.delete())
+    assert [notice["title"] for notice in told] == ["daycast: data of tiny are late or missing"]
+    assert "late: the newest observation is" in told[0]["message"]
+    assert "run: daycast ingest dataset=tiny" in told[0]["message"]
+    monitored(None)
+    assert project.data.version == good.version

@@ -17,7 +17,7 @@ TITLES = {
     "forecasts": ("{dataset} is forecast badly", "{dataset} is forecast well again"),
     "data": ("data of {dataset} are late or missing", "data of {dataset} come again"),
 }
-COMMANDS = {"forecasts": "daycast run dataset={dataset} --fetch", "data": "daycast ingest dataset={dataset} --fetch"}
+COMMANDS = {"forecasts": "daycast run dataset={dataset} --fetch", "data": "daycast ingest dataset={dataset}"}
 
 
 def follow(settings: Settings, config: Config, found: MonitoredRef, day: date) -> tuple[Episode, ...]:
