@@ -156,7 +156,7 @@ def _blocks(connection: Connection, query: Select[Any]) -> Iterator[pd.DataFrame
         if rows.empty:
             return
         last = int(rows["forecast_id"].iloc[-1])
-        told: Sequence[dict[str, float]] = rows.pop("quantiles") if "quantiles" in rows else [{}] * len(rows)
+        told: list[dict[str, float]] = list(rows.pop("quantiles")) if "quantiles" in rows else [{}] * len(rows)
         yield rows.assign(**{level: [float(one.get(level, "nan")) for one in told] for level in LEVELS})
         if len(rows) < AT_ONCE:
             return
