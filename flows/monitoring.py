@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from prefect import State, flow, task
+from prefect import State, flow, get_run_logger, task
 from prefect.events import emit_event
 
 from daycast import settings
-from daycast.adapters.notices import Notice, tell
-from daycast.config import compose
+from daycast.adapters.notices import log, tell
+from daycast.adapters.store import Episode
+from daycast.config import compose, dataset_only
+from daycast.errors import DaycastError
+from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
+from daycast.steps.data import in_force
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
 from flows import newest, tasks
@@ -31,17 +35,27 @@ def monitor(data: DataRef) -> MonitoredRef:
         return monitor_step.monitor(here, compose(here.root, [f"dataset={data.dataset}"], fitting=False), data)
 
 
-@task(task_run_name="tell of an alarm", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
-def tell_people(found: MonitoredRef) -> int:
-    command = f"daycast run dataset={found.dataset} --fetch"
-    return tell(Notice(f"daycast: {found.dataset} is forecast badly", found.reason, None, command))
+@task(task_run_name="follow the alarms of {found.dataset}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def follow(found: MonitoredRef, day: date) -> tuple[Episode, ...]:
+    here = settings.load()
+    return episodes.follow(here, compose(here.root, [f"dataset={found.dataset}"], fitting=False), found, day)
+
+
+@task(task_run_name="tell that it {episode.event}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def tell_people(found: MonitoredRef, episode: Episode, day: date) -> int:
+    """Tell every configured place, and write down that it was told, so that an attempt that failed is made again."""
+    many = tell(episodes.notice(found.dataset, episode, found.link))
+    episodes.told(settings.load(), episode, day)
+    return many
 
 
 @flow(name="monitoring", flow_run_name="monitoring {dataset}")
 def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> MonitoredRef | State[Any]:
     """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
 
-    As of a past day, it is only looked at: what was bad then may be mended by now.
+    Both are told when an episode of alarms begins, and again while it goes on; people are told when it is over, too.
+    Data that can't be fetched or are no good fail the run, but not before what there is was looked at. As of a past
+    day, it is only looked at: what was bad then may be mended by now.
 
     Args:
         dataset: its name, as in ``conf/dataset``.
@@ -50,8 +64,28 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
-    found = monitor(tasks.prepared(dataset, fetch, as_of).until(as_of))
-    if found.alarm and as_of is None:
-        emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": found.reason})
-        tell_people(found)
+    failed = None
+    try:
+        data = tasks.prepared(dataset, fetch, as_of)
+    except DaycastError as error:
+        if as_of is not None:
+            raise
+        failed, data = error, in_force(settings.load(), dataset)  # what is late, the last good version tells
+    found = monitor(data.until(as_of))
+    if as_of is None:
+        _tell(found, dataset_only(settings.load().root, dataset).today())
+    if failed is not None:
+        raise failed
     return found
+
+
+def _tell(found: MonitoredRef, today: date) -> None:
+    """Tell people, Prefect and the log what they have to be told of by now."""
+    dataset = found.dataset
+    for episode in follow(found, today):
+        notice = episodes.notice(dataset, episode, found.link)
+        log(notice)
+        get_run_logger().warning("%s\n%s", notice.title, notice.text())
+        if episode.topic == "forecasts" and episode.event != "ended":
+            emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": notice.cause})
+        tell_people(found, episode, today)

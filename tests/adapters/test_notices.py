@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from daycast.adapters.notices import Notice, configured, tell
+from daycast.adapters.notices import Notice, configured, log, tell
 from daycast.errors import ConfigError, ToolError
 
-NOTICE = Notice("daycast: cta failed", "expected: 7,639 days\nfound: 7,638", "http://there/run/1", "daycast status")
+NOTICE = Notice(
+    "daycast: cta failed", "expected: 7,639 days\nfound: 7,638", "http://there/run/1", "daycast status", ("rail", "bus")
+)
 
 
 @contextmanager
@@ -80,7 +83,7 @@ def test_a_webhook_and_a_mailbox_are_told_the_cause_the_link_and_what_to_run(
     assert tell(NOTICE) == 2
     assert told[0]["title"] == NOTICE.title
     for text in (told[0]["message"], letters[0]):
-        for line in (*NOTICE.cause.splitlines(), f"see: {NOTICE.link}", f"run: {NOTICE.command}"):
+        for line in (*NOTICE.cause.splitlines(), "series: rail, bus", f"see: {NOTICE.link}", f"run: {NOTICE.command}"):
             assert line in text
     assert "To: team@example.org" in letters[0]
     assert f"Subject: {NOTICE.title}" in letters[0]
@@ -108,3 +111,19 @@ def test_an_address_that_is_none_is_named_without_its_secrets(monkeypatch: pytes
     with pytest.raises(ConfigError, match="number 1") as error:
         tell(NOTICE)
     assert "hush" not in str(error.value)
+
+
+def test_the_log_has_a_notice_as_a_line_of_json_whatever_else_is_silenced(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        log(NOTICE)
+        log(NOTICE)
+    finally:
+        root.setLevel(before)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # one each
+    told = json.loads(lines[1])
+    assert (told["title"], told["cause"], told["link"]) == (NOTICE.title, NOTICE.cause, NOTICE.link)
+    assert (told["command"], told["series"]) == (NOTICE.command, ["rail", "bus"])

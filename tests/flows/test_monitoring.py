@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from flows.monitoring import monitoring
+from flows.monitoring import monitoring, tell_people
+from sqlalchemy import select
 from tests.project import Project
 
-from daycast.adapters import registry, store
+from daycast.adapters import registry, store, tracking
+from daycast.adapters.store import tables
 from daycast.core.lineage import Lineage
+from daycast.errors import ConfigError, DataError, ToolError
+from daycast.steps import episodes
+from daycast.steps.alarms import alarms
 from daycast.steps.data import frame
-from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.outcomes import AlarmRef, MonitoredRef
 from daycast.steps.register import DATA_UNTIL
 from flows import running
 
@@ -50,19 +56,24 @@ def forecasts(project: Project, request: pytest.FixtureRequest) -> Iterator[pd.D
         store.write_forecasts(engine, "tiny", made, ("mine", "99"), lineage)
     yield made
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
-        connection.execute(store.tables.forecasts.delete().where(store.tables.forecasts.c.run_id == "monitored"))
+        own = select(tables.forecasts.c.id).where(tables.forecasts.c.run_id == "monitored")
+        connection.execute(tables.errors.delete().where(tables.errors.c.forecast_id.in_(own)))
+        for table in (tables.forecasts, tables.ledger):
+            connection.execute(table.delete().where(table.c.run_id == "monitored"))
+        connection.execute(tables.alarm_episodes.delete())
 
 
 @contextmanager
 def alone(project: Project) -> Iterator[None]:
     """Inside the block, the store has no forecasts but those of ``forecasts``."""
-    table = store.tables.forecasts
     with store.opened(project.settings.store_url) as engine:
         with engine.begin() as connection:
-            connection.execute(table.update().where(table.c.run_id != "monitored").values(dataset="aside"))
+            for table in (tables.forecasts, tables.ledger):
+                connection.execute(table.update().where(table.c.run_id != "monitored").values(dataset="aside"))
         yield
         with engine.begin() as connection:
-            connection.execute(table.update().where(table.c.dataset == "aside").values(dataset="tiny"))
+            for table in (tables.forecasts, tables.ledger):
+                connection.execute(table.update().where(table.c.dataset == "aside").values(dataset="tiny"))
 
 
 @pytest.fixture
@@ -93,7 +104,7 @@ def test_good_forecasts_raise_no_alarm_and_their_errors_are_told(
     found = monitored()
     windows = pd.read_csv(found.windows, parse_dates=["cutoff"])
     own = windows[windows["cutoff"].isin(CUTOFFS)]
-    assert own["n_rows"].sum() == len(forecasts)
+    assert own["n"].sum() == len(forecasts)
     missed = (forecasts["y_hat"] - forecasts["y_hat"] / 1.01).groupby(forecasts["cutoff"]).mean()
     assert own["mae"].to_numpy() == pytest.approx(missed.to_numpy())
     assert found.skill is not None
@@ -110,7 +121,7 @@ def test_only_days_that_had_come_by_the_day_are_judged() -> None:
     windows = pd.read_csv(early.windows, parse_dates=["cutoff"])
     own = windows[windows["cutoff"].isin(CUTOFFS)]
     assert own["cutoff"].tolist() == CUTOFFS[:4].tolist()  # from the fifth day on nothing has come
-    assert own["n_rows"].tolist() == [8, 6, 4, 2]  # of two series
+    assert own["n"].tolist() == [8, 6, 4, 2]  # of two series
 
 
 def test_a_forecast_by_a_version_that_had_seen_its_days_is_not_judged(project: Project) -> None:
@@ -132,15 +143,114 @@ def test_an_alarm_as_of_a_past_day_is_shown_and_told_to_nobody(
 
 
 @pytest.mark.parametrize("forecasts", [0.9], indirect=True)
-def test_forecasts_that_stay_worse_than_the_season_raise_an_alarm_and_people_are_told(
-    forecasts: pd.DataFrame, told: list[dict[str, str]], project: Project
+def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it_is_over(
+    forecasts: pd.DataFrame,
+    told: list[dict[str, str]],
+    project: Project,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert np.isfinite(forecasts["y_hat"]).all()
+    events: list[str] = []
+    monkeypatch.setattr("flows.monitoring.emit_event", lambda name, **_: events.append(name))
     with alone(project):
         found = monitored(None)
+        again = monitored(None)
     assert found.alarm
+    assert again.alarm
     assert found.skill is not None
     assert found.skill < 0
     assert [notice["title"] for notice in told] == ["daycast: tiny is forecast badly"]
-    assert found.reason in told[0]["message"]
     assert "run: daycast run dataset=tiny --fetch" in told[0]["message"]
+    assert events == ["daycast.alarm"]  # which starts a training, once
+    raised = found.raised()
+    assert "error" in {one.name for one in raised}
+    for one in raised:
+        assert f"{one.name}: {one.cause}" in told[0]["message"]
+        assert set(one.series) == {"bus", "rail"}
+    assert "series: " in told[0]["message"]
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('{"daycast"')]
+    (line,) = [json.loads(one) for one in lines]
+    assert line["title"] == "daycast: tiny is forecast badly"
+    assert line["command"] == "daycast run dataset=tiny --fetch"
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        week = tables.alarm_episodes.c.last
+        ago = date.today() - timedelta(days=8)
+        connection.execute(tables.alarm_episodes.update().values({week: ago, tables.alarm_episodes.c.began: ago}))
+        own = tables.ledger.c.run_id == "monitored"
+        connection.execute(tables.ledger.delete().where(own))
+        connection.execute(
+            tables.forecasts.update().where(tables.forecasts.c.run_id == "monitored").values(dataset="x")
+        )
+    monitored(None)
+    assert [notice["title"] for notice in told[1:]] == ["daycast: tiny is forecast well again"]
+    assert events == ["daycast.alarm"]
+
+
+def test_a_place_that_takes_no_notice_gets_it_from_the_next_run(
+    project: Project, told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, today = project.config(), date(2024, 1, 2)
+    alarm = AlarmRef(name="drift", raised=True, figure=1.0, threshold=0.2, cause="off", series=("rail",))
+    found = monitored().model_copy(update={"alarms": (alarm,), "alarm": True})
+    here = os.environ["DAYCAST_NOTIFY_URLS"]
+    monkeypatch.setenv("DAYCAST_NOTIFY_URLS", "json://127.0.0.1:1/nobody")
+    (episode,) = episodes.follow(project.settings, config, found, today)
+    with pytest.raises(ToolError):
+        tell_people.fn(found, episode, today)
+    monkeypatch.setenv("DAYCAST_NOTIFY_URLS", here)
+    (episode,) = episodes.follow(project.settings, config, found, today)
+    assert tell_people.fn(found, episode, today) == 1
+    assert episodes.follow(project.settings, config, found, today) == ()
+    assert "series: rail" in told[0]["message"]
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(tables.alarm_episodes.delete())
+
+
+def test_what_was_found_is_in_an_experiment_of_its_own_once(forecasts: pd.DataFrame, project: Project) -> None:
+    assert len(forecasts)
+    first, second = monitored(None), monitored(None)
+    assert first.run_id == second.run_id is not None
+    run = tracking.find(project.tracking, first.run_id)
+    assert run.status == "FINISHED"
+    assert run.metrics["skill"] == pytest.approx(first.skill)
+    assert run.metrics["bias"] == pytest.approx(first.bias)
+    assert run.metrics["alarm_error"] == pytest.approx(next(a.figure for a in first.alarms if a.name == "error"))
+    assert "mae_by_step" in run.metrics
+    assert tracking.latest(project.tracking, "tiny-monitoring", {}) is not None
+    assert "no forecast" not in tracking.text(project.tracking, first.run_id, "by_cutoff.csv")
+    assert monitored().run_id is None  # as of a past day
+
+
+def test_the_alarms_of_past_days_are_shown_day_by_day(forecasts: pd.DataFrame, project: Project) -> None:
+    assert len(forecasts)
+    data = project.data.until(UNTIL)
+    found = alarms(project.settings, project.config(), data, date(2019, 6, 1))
+    days = pd.read_csv(found.days, parse_dates=["day"])
+    assert days["day"].nunique() == 20
+    assert set(days["alarm"]) == {"error", "skill", "coverage", "drift", "late", "stopped"}
+    assert Path(found.plot).stat().st_size > 5000
+    with pytest.raises(ConfigError, match="a day up to"):
+        alarms(project.settings, project.config(), data, date(2019, 7, 1))
+
+
+def test_data_that_are_late_fail_the_run_and_are_told_by_the_last_good_version(
+    project: Project, told: list[dict[str, str]]
+) -> None:
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    before = file.read_text()
+    good = project.data
+    try:
+        file.write_text(before.replace("max_age_days: null", "max_age_days: 30"))
+        for _ in range(2):
+            with pytest.raises(DataError):
+                monitored(None)
+    finally:
+        file.write_text(before)
+        with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+            connection.execute(tables.alarm_episodes.delete())
+    assert [notice["title"] for notice in told] == ["daycast: data of tiny are late or missing"]
+    assert "late: the newest observation is" in told[0]["message"]
+    assert "run: daycast ingest dataset=tiny" in told[0]["message"]
+    monitored(None)
+    assert project.data.version == good.version

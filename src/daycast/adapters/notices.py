@@ -1,9 +1,12 @@
-"""Telling people: webhooks, e-mail and everything else that Apprise can reach."""
+"""Telling people: webhooks, e-mail and everything else that Apprise can reach; and the log in any case."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from dataclasses import dataclass
+import sys
+from dataclasses import asdict, dataclass
 
 from daycast.errors import ConfigError, ToolError
 
@@ -19,17 +22,21 @@ class Notice:
         cause: why, in words or figures.
         link: page that shows it, or ``None``.
         command: what to run next.
+        series: those it is worst for, worst first.
     """
 
     title: str
     cause: str
     link: str | None
     command: str
+    series: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The body of a message."""
-        lines = [self.cause, "", *([f"see: {self.link}"] if self.link else []), f"run: {self.command}"]
-        return "\n".join(lines)
+        worst = [f"series: {', '.join(self.series)}"] if self.series else []
+        return "\n".join(
+            [self.cause, "", *worst, *([f"see: {self.link}"] if self.link else []), f"run: {self.command}"]
+        )
 
 
 def configured() -> list[str]:
@@ -38,6 +45,19 @@ def configured() -> list[str]:
     They may hold secrets, so they come from the environment (``DAYCAST_NOTIFY_URLS``, blanks between them).
     """
     return os.environ.get(URLS, "").split()
+
+
+def log(notice: Notice) -> None:
+    """Write the notice to standard error as a line of JSON, whatever else of the log is shown."""
+    logger = logging.getLogger("daycast.notices")
+    handler = logging.StreamHandler(sys.stderr)
+    logger.propagate = False  # Prefect silences the root
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        logger.warning(json.dumps({"daycast": "notice", **asdict(notice)}, ensure_ascii=False))
+    finally:
+        logger.removeHandler(handler)
 
 
 def tell(notice: Notice) -> int:

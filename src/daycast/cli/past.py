@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+
+if TYPE_CHECKING:
+    from daycast.config import Config
+    from daycast.settings import Settings
+    from daycast.steps.outcomes import MonitoredRef
 
 ALARM = 7  # exit code
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
@@ -17,6 +22,10 @@ def monitor(
     overrides: Overrides = None,
     as_of: AsOf = None,
     fetch: Fetch = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Show the alarms of each day from then on, and change nothing."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -25,11 +34,16 @@ def monitor(
 
     An alarm is told to `DAYCAST_NOTIFY_URLS`, and starts training where `daycast up` runs; with `--as-of` it is not.
 
-    Example:
+    Examples:
 
         daycast monitor dataset=cta --fetch
+
+        daycast monitor dataset=cta --since 2019-01-01 --as-of 2020-06-30
     """
-    _, configured = ready(overrides, debug)
+    here, configured = ready(overrides, debug)
+    if since is not None:
+        _alarms(here, configured, (since, as_of), as_json)
+        return
     from flows.monitoring import monitoring
     from flows.running import start
 
@@ -40,15 +54,55 @@ def monitor(
     if as_json:
         console.machine(found)
     else:
-        console.heading(f"{found.dataset}: {found.n_rows} forecast rows judged, from {found.n_windows} cutoffs")
-        if found.skill is not None:
-            console.facts(
-                {"MAE, newest cutoffs": f"{found.mae:,.0f} {configured.dataset.unit}", "skill": f"{found.skill:.3f}"}
-            )
-        console.line(f"  {'ALARM: ' if found.alarm else ''}{found.reason}")
-        console.line(f"  {found.windows}" + (f"\n  {found.plot}" if found.plot else ""))
+        _monitored(found, configured.dataset.unit)
     if found.alarm:
         raise typer.Exit(ALARM)
+
+
+def _monitored(found: MonitoredRef, unit: str) -> None:
+    import pandas as pd
+
+    from daycast.cli import console
+
+    console.heading(f"{found.dataset}: {found.n_rows} forecast rows judged, from {found.n_windows} cutoffs")
+    console.facts({"judged now": found.n_new, "judged anew, values revised": found.n_revised})
+    if found.skill is not None:
+        shares = [f"{share:.0%}" if share is not None else "-" for share in (found.coverage_80, found.coverage_95)]
+        console.facts(
+            {
+                "skill, newest four seasons": f"{found.skill:.3f}",
+                "MAE": f"{found.mae:,.0f} {unit}",
+                "bias": f"{found.bias:+,.0f} {unit}",
+                "inside the 80 % and 95 % interval": " and ".join(shares),
+            }
+        )
+    if found.n_rows:
+        console.table(pd.read_csv(found.steps), "By horizon step, newest target days")
+    columns = ("name", "raised", "figure", "threshold")
+    alarms = pd.DataFrame([{name: getattr(one, name) for name in columns} for one in found.alarms])
+    console.table(alarms.assign(raised=alarms["raised"].map({True: "RAISED", False: "no"})), "Alarms")
+    for one in found.alarms:
+        worst = f"; worst: {', '.join(one.series)}" if one.series else ""
+        console.line(f"  {'ALARM: ' if one.raised else ''}{one.name}: {one.cause}{worst}")
+    for place in filter(None, (found.windows, found.ledger, found.plot, found.steps_plot, found.link)):
+        console.line(f"  {place}")
+
+
+def _alarms(here: Settings, configured: Config, span: tuple[datetime, datetime | None], as_json: bool) -> None:
+    import pandas as pd
+
+    from daycast.cli import console
+    from daycast.steps.alarms import alarms
+    from daycast.steps.data import in_force
+
+    data = in_force(here, configured.dataset.name).until(day(span[1]))
+    found = alarms(here, configured, data, span[0].date())
+    stretches = pd.read_csv(found.episodes, parse_dates=["began", "last"])
+    if as_json:
+        console.machine({**found.model_dump(), "stretches": stretches})
+        return
+    console.table(stretches, f"{found.dataset}: alarms from {found.first} to {found.last}")
+    console.line(f"  {found.days}\n  {found.plot}")
 
 
 def backfill(

@@ -1,67 +1,141 @@
-"""monitor: how the forecasts in the store turned out."""
+"""monitor: how the forecasts in the store turned out, and whether somebody has to act."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 
-from daycast.adapters import registry, report, store
+from daycast.adapters import report, store, tracking
 from daycast.config import Config
-from daycast.core import monitor as core
+from daycast.core import alarms as core
+from daycast.core import content, ledger
+from daycast.core.alarms import Alarm
 from daycast.settings import Settings
+from daycast.steps import ledger as ledger_step
+from daycast.steps import watch
 from daycast.steps.data import arrays
-from daycast.steps.data import seen as observed
-from daycast.steps.outcomes import MonitoredRef
+from daycast.steps.outcomes import AlarmRef, MonitoredRef
+from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
-from daycast.steps.register import DATA_UNTIL
 
-JUDGED = ("unique_id", "cutoff", "ds", "step", "y_hat", "model_version", "made_at")  # columns of the store
+NEWEST = 4  # seasons of target days that the headline is of
+WINDOWS, STEPS, LEDGER = "windows.csv", "steps.csv", "ledger.parquet"
+PLOT, STEPS_PLOT = "skill.png", "steps.png"
+FIGURES = ("skill", "mae", "naive_mae", "bias", "coverage_80", "coverage_95")
 
 
 def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
-    """Judge every forecast whose days have come; the newest windows decide on an alarm. Nothing is changed.
+    """Give each forecast whose day has come its error, bring the ledger up to date, and look for alarms.
+
+    As of a past day, errors are kept all the same, for they are what they are, and nothing else is: no run in MLflow.
 
     Raises:
-        ToolError: the store can't be read.
+        ToolError: the store can't be read or written, or MLflow refuses.
     """
     dataset, rule = config.dataset, config.monitoring
-    spec = dataset.spec()
-    until = arrays(settings, spec, data).panel.cutoff
-    with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name, JUDGED)
-    season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
-    first = made["cutoff"].min() if len(made) else until
-    actuals = observed(settings, data, spec, min(first, until) - season)
-    rows = core.matured(made[_foresight(settings, dataset.name, made)], actuals, dataset.season_length, dataset.freq)
-    found = core.windows(rows)
-    verdict = core.judged(found, rule.windows, rule.at_least)
-    folder = settings.state / "monitoring" / dataset.name / str(until.date())
-    folder.mkdir(parents=True, exist_ok=True)
-    found.to_csv(folder / "windows.csv", index=False)
-    if len(found):
-        report.realised(
-            found, f"{dataset.title}: forecasts once their days had come", dataset.unit, folder / "skill.png"
-        )
-    newest = found.tail(rule.windows)
-    return MonitoredRef(
+    panel = arrays(settings, dataset.spec(), data).panel
+    counts = ledger_step.keep(settings, config, panel, data.version)
+    sums = ledger_step.read(settings, dataset.name, panel.cutoff)
+    told = _watched(settings, config, watch.seen(panel, sums, rule), age(config, data, panel.cutoff))
+    recent = sums[sums["ds"] > panel.cutoff - rule.pictured_steps * pd.tseries.frequencies.to_offset(dataset.freq)]
+    folder = settings.state / "monitoring" / dataset.name / str(panel.cutoff.date())
+    _write(folder, config, sums, recent)
+    head = _headline(sums, NEWEST * dataset.season_length)
+    raised = [one for one in told if one.raised]
+    found = MonitoredRef(
         dataset=dataset.name,
-        until=until.isoformat(),
-        n_rows=len(rows),
-        n_windows=len(found),
-        mae=None if newest.empty else float(newest["mae"].mean()),
-        skill=None if newest.empty else float(1 - newest["mae"].mean() / newest["naive_mae"].mean()),
-        alarm=verdict.raised,
-        reason=verdict.reason,
-        windows=str(folder / "windows.csv"),
-        plot=str(folder / "skill.png") if len(found) else None,
+        until=panel.cutoff.isoformat(),
+        n_rows=int(sums["n"].sum()),
+        n_windows=int(sums["cutoff"].nunique()),
+        n_new=counts[0],
+        n_revised=counts[1],
+        **{name: head.get(name) for name in FIGURES if name != "naive_mae"},
+        alarm=bool(raised),
+        reason="; ".join(f"{one.name}: {one.cause}" for one in raised or told),
+        alarms=tuple(_reference(one) for one in told),
+        windows=str(folder / WINDOWS),
+        steps=str(folder / STEPS),
+        ledger=str(folder / LEDGER),
+        plot=str(folder / PLOT) if len(recent) else None,
+        steps_plot=str(folder / STEPS_PLOT) if len(recent) else None,
+    )
+    return found if data.as_of is not None else _recorded(settings, found, head, recent)
+
+
+def age(config: Config, data: DataRef, newest: pd.Timestamp) -> int:
+    """Whole days from the newest observation to the day that is looked at: today, where the data are from."""
+    day = config.dataset.today() if data.as_of is None else date.fromisoformat(data.as_of)
+    return (day - newest.date()).days
+
+
+def _watched(settings: Settings, config: Config, seen: watch.Seen, days: int) -> tuple[Alarm, ...]:
+    """The alarms of the newest day; those raised on forecasts with the series that they are worst for."""
+    (told,) = watch.alarms_of(seen, config, [days]).values()
+    nameless = {one.name for one in told if one.raised and not one.series and core.TOPICS[one.name] == "forecasts"}
+    if not nameless:
+        return told
+    last = seen.sums["ds"].max()
+    first = last - config.dataset.season_length * pd.tseries.frequencies.to_offset(config.dataset.freq)
+    with store.opened(settings.store_url) as engine:
+        worst = store.worst_series(engine, config.dataset.name, (first, last), core.WORST)
+    names = tuple(worst["unique_id"])
+    return tuple(replace(one, series=names) if one.name in nameless else one for one in told)
+
+
+def _reference(alarm: Alarm) -> AlarmRef:
+    threshold = alarm.threshold if math.isfinite(alarm.threshold) else None
+    return AlarmRef(
+        name=alarm.name,
+        raised=alarm.raised,
+        figure=alarm.figure,
+        threshold=threshold,
+        cause=alarm.cause,
+        series=alarm.series,
     )
 
 
-def _foresight(settings: Settings, dataset: str, made: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows are of versions that had seen nothing after their cutoffs: others tell nothing of how they forecast.
+def _headline(sums: pd.DataFrame, days: int) -> dict[str, float]:
+    """The ledger's figures over the newest target days, those that are there."""
+    newest = sums[sums["ds"].isin(sorted(sums["ds"].unique())[-days:])]
+    if newest.empty:
+        return {}
+    one = ledger.told(newest.assign(of="all"), ["of"]).iloc[0]
+    return {name: float(one[name]) for name in FIGURES if math.isfinite(one[name])}
 
-    `daycast forecast --as-of` makes such rows. A version that is gone, or does not say, is believed.
-    """
-    found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
-    until = {v.number: pd.Timestamp(v.tags[DATA_UNTIL]) for v in found if DATA_UNTIL in v.tags}
-    seen = pd.to_datetime(made["model_version"].map(until))
-    return seen.isna() | (seen <= made["cutoff"])
+
+def _write(folder: Path, config: Config, sums: pd.DataFrame, recent: pd.DataFrame) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger.told(sums, ["cutoff", "model", "model_version"]).to_csv(folder / WINDOWS, index=False)
+    ledger.told(sums, ["cutoff", "step", "ds", *ledger.VERSION]).to_parquet(folder / LEDGER, index=False)
+    ledger.told(recent, ["step"]).to_csv(folder / STEPS, index=False)
+    if len(recent):
+        title, unit = f"{config.dataset.title}: forecasts once their days had come", config.dataset.unit
+        report.turned_out(ledger.told(recent, ["ds"]), title, unit, folder / PLOT)
+        report.errors_by_step(ledger.told(recent, ["step"]), title, unit, folder / STEPS_PLOT)
+
+
+def _recorded(settings: Settings, found: MonitoredRef, head: Mapping[str, float], recent: pd.DataFrame) -> MonitoredRef:
+    """The same with its run in MLflow, one a day and state of the ledger, in an experiment of its own."""
+    where, day = tracker(settings), found.until[:10]
+    told = found.model_dump(exclude={"n_new", "n_revised", "run_id", "link"})
+    key = content.key("monitor", told, recent.to_csv())
+    tags = {"daycast.dataset": found.dataset, "daycast.alarm": str(found.alarm).lower()}
+    run_id = tracking.open_run(where, f"{found.dataset}-monitoring", key, f"{found.dataset} {day}", tags, {})
+    figures = {**head, "n_rows": float(found.n_rows), "alarm": float(found.alarm)}
+    figures |= {f"alarm_{one.name}": one.figure for one in found.alarms if one.figure is not None}
+    steps = ledger.told(recent, ["step"]).set_index("step") if len(recent) else None
+    by_step = {} if steps is None else {name: steps[name].dropna().to_dict() for name in ("skill", "mae", "bias")}
+    tables: dict[str, Any] = {"by_cutoff": ledger.told(recent, ["cutoff", "model", "model_version"])}
+    tables |= {} if steps is None else {"by_step": steps.reset_index()}
+    pictures = {Path(name).name: Path(name) for name in (found.plot, found.steps_plot) if name is not None}
+    note = "\n".join(f"- **{one.name}**{' RAISED' if one.raised else ''}: {one.cause}" for one in found.alarms)
+    results = tracking.Results(metrics=figures, by_step=by_step, artifacts=pictures, tables=tables, note=note)
+    tracking.record(where, run_id, results)
+    tracking.close_run(where, run_id)
+    return found.model_copy(update={"run_id": run_id, "link": tracking.link(where, run_id)})

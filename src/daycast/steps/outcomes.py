@@ -5,26 +5,76 @@ from __future__ import annotations
 from daycast.steps.reference import BoardRef, DataRef, Reference, RunRef, TunedRef, VersionRef
 
 
+class AlarmRef(Reference):
+    """What one alarm says, as ``core.alarms.Alarm``."""
+
+    name: str
+    raised: bool
+    figure: float | None
+    threshold: float | None
+    cause: str
+    series: tuple[str, ...] = ()
+
+
 class MonitoredRef(Reference):
     """How the forecasts in the store turned out.
 
     Attributes:
         until: the newest observation.
-        n_rows: forecast rows whose values have come; ``n_windows`` cutoffs they are of.
-        mae, skill: mean over the newest windows, raw units, and against the seasonal naive; ``None`` if there are none.
-        windows: CSV of all windows; ``plot``: their picture.
+        n_rows: forecast rows whose values have come; ``n_windows`` cutoffs they are of. Of them ``n_new`` were given
+            their error now, and ``n_revised`` anew, as the source revised their values.
+        mae, skill, bias, coverage_80, coverage_95: over the newest target days, raw units, against the seasonal naive,
+            shares; ``None`` if there are none.
+        alarm: whether any alarm is raised; ``reason``: of those that are, else of all, in figures.
+        windows: CSV of the ledger by cutoff; ``steps``: by horizon step, of the newest target days; ``ledger``: Parquet
+            of all of it by cutoff, horizon step and model.
+        plot: picture of skill, coverage and bias over time; ``steps_plot``: of the error by horizon step.
+        run_id: the run in MLflow that holds all this; ``None`` as of a past day, which is only looked at.
+        link: its address in a server's UI.
     """
 
     dataset: str
     until: str
     n_rows: int
     n_windows: int
+    n_new: int
+    n_revised: int
     mae: float | None
     skill: float | None
+    bias: float | None
+    coverage_80: float | None
+    coverage_95: float | None
     alarm: bool
     reason: str
+    alarms: tuple[AlarmRef, ...]
     windows: str
+    steps: str
+    ledger: str
     plot: str | None
+    steps_plot: str | None
+    run_id: str | None = None
+    link: str | None = None
+
+    def raised(self) -> tuple[AlarmRef, ...]:
+        """The alarms that are raised."""
+        return tuple(one for one in self.alarms if one.raised)
+
+
+class AlarmsRef(Reference):
+    """The alarms that there would have been.
+
+    Attributes:
+        first, last: days of the range, ISO.
+        days: CSV of every alarm on every day; ``episodes``: CSV of the stretches in which they are one matter.
+        plot: their picture.
+    """
+
+    dataset: str
+    first: str
+    last: str
+    days: str
+    episodes: str
+    plot: str
 
 
 class Planned(Reference):

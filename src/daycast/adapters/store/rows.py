@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -77,16 +77,9 @@ def write_forecasts(
     return insert_new(engine, forecasts, records, KEYS)
 
 
-def read_forecasts(engine: Engine, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The forecast rows of a dataset; ``made_at`` in UTC.
-
-    Args:
-        columns: these alone, in no order, ``made_at`` among them; ``None`` for all, oldest cutoff first.
-    """
-    if columns is None:
-        query = select(forecasts).order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds)
-    else:
-        query = select(*(forecasts.c[name] for name in columns))
+def read_forecasts(engine: Engine, dataset: str) -> pd.DataFrame:
+    """The forecast rows of a dataset, oldest cutoff first; ``made_at`` in UTC."""
+    query = select(forecasts).order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds)
     rows = pd.read_sql(query.where(forecasts.c.dataset == dataset), engine)
     return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 

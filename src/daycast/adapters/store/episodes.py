@@ -1,0 +1,94 @@
+"""Episodes of alarms: from the day an alarm is raised to the day it is over, and whether people were told of both.
+
+So an alarm that goes on is not told every day, and one that could not be told is told by the next attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Engine, and_, insert, or_, select, update
+
+from daycast.adapters.store.locking import lock
+from daycast.adapters.store.tables import alarm_episodes as episodes
+
+Event = Literal["began", "goes on", "ended"]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What people are to be told.
+
+    Attributes:
+        id: its number.
+        topic: what its alarms are about.
+        event: what is new of it.
+        began: its first day; ``last``: the newest day with an alarm.
+        seen: the alarms as they were seen last, JSON-able.
+    """
+
+    id: int
+    topic: str
+    event: Event
+    began: date
+    last: date
+    seen: list[dict[str, Any]]
+
+
+def follow_alarms(
+    engine: Engine, dataset: str, day: date, seen: Mapping[str, Sequence[Mapping[str, Any]]], calm: timedelta
+) -> None:
+    """Begin, keep up and end the episodes of a dataset by what is seen on a day; doing it again changes nothing.
+
+    A day before the newest one that an episode knows of changes nothing either.
+
+    Args:
+        seen: topic -> its alarms that are raised, JSON-able; none where all is well.
+        calm: how long no alarm must have been raised for an episode to be over.
+    """
+    own = episodes.c
+    with engine.connect() as connection:
+        lock(connection, f"daycast alarms of {dataset}")
+        for topic, alarms in seen.items():
+            query = select(episodes).where(own.dataset == dataset, own.topic == topic).order_by(own.began.desc())
+            newest = connection.execute(query.limit(1)).one_or_none()
+            going = newest is not None and newest.ended is None
+            told = [dict(alarm) for alarm in alarms]
+            if newest is not None and day < newest.last:
+                continue
+            if told and newest is not None and (going or day <= newest.ended):
+                values = {"last": day, "seen": told, "ended": None, "end_told_on": None}
+                connection.execute(update(episodes).where(own.id == newest.id).values(values))
+            elif told:
+                values = {"dataset": dataset, "topic": topic, "began": day, "last": day, "seen": told}
+                connection.execute(insert(episodes).values(values))
+            elif going and newest is not None and day - newest.last >= calm:
+                connection.execute(update(episodes).where(own.id == newest.id).values(ended=day))
+        connection.commit()
+
+
+def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequence[Episode]:
+    """What people have to be told of on a day: alarms that began, go on for ``remind`` since, or ended."""
+    own = episodes.c
+    again = and_(own.told_on <= day - remind, own.last == day)
+    due = or_(own.told_on.is_(None), again, own.ended.is_not(None))
+    query = select(episodes).where(own.dataset == dataset, due, own.end_told_on.is_(None)).order_by(own.id)
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return tuple(Episode(row.id, row.topic, _event(row), row.began, row.last, row.seen) for row in rows)
+
+
+def mark_told(engine: Engine, episode: Episode, day: date) -> None:
+    """Write down that people were told."""
+    column = "end_told_on" if episode.event == "ended" else "told_on"
+    with engine.begin() as connection:
+        connection.execute(update(episodes).where(episodes.c.id == episode.id).values({column: day}))
+
+
+def _event(row: Any) -> Event:
+    if row.ended is not None:
+        return "ended"
+    return "began" if row.told_on is None else "goes on"

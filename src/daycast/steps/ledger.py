@@ -1,0 +1,48 @@
+"""The ledger of a dataset: kept up as actuals come, and read."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from daycast.adapters import registry, store
+from daycast.config import Config
+from daycast.core import ledger as core
+from daycast.core.frame import Panel
+from daycast.settings import Settings
+from daycast.steps.register import DATA_UNTIL
+
+
+def keep(settings: Settings, config: Config, panel: Panel, data_version: str) -> tuple[int, int]:
+    """Give every forecast row whose value has come its error; how many, and how many anew as values were revised.
+
+    Rows that have theirs are left alone, so doing it again, or twice at once, changes nothing.
+
+    Raises:
+        ToolError: the store can't be read or written.
+    """
+    dataset = config.dataset
+    late = (config.monitoring.late_steps * pd.tseries.frequencies.to_offset(dataset.freq) + panel.cutoff) - panel.cutoff
+    with store.opened(settings.store_url) as engine:
+        return store.judge(
+            engine,
+            dataset.name,
+            panel.cutoff,
+            late.to_pytimedelta(),
+            data_version,
+            lambda rows: core.judged(rows, panel),
+        )
+
+
+def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
+    """The ledger's rows of target days up to ``until``, of each cutoff those of the version that forecast it last.
+
+    Rows of versions that had seen something after their cutoffs tell nothing of how they forecast, and are left out:
+    `daycast forecast --as-of` makes such. A version that is gone, or does not say, is believed.
+    """
+    with store.opened(settings.store_url) as engine:
+        sums = store.read_ledger(engine, dataset, since)
+    found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+    seen = {v.number: pd.Timestamp(v.tags[DATA_UNTIL]) for v in found if DATA_UNTIL in v.tags}
+    of = pd.to_datetime(sums["model_version"].map(seen))
+    sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
+    return core.serving(sums).sort_values(["cutoff", "ds"], ignore_index=True)
