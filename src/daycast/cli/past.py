@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
+from daycast.errors import ConfigError
 
 ALARM = 7  # exit code
+Replay = Annotated[
+    tuple[datetime, datetime] | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="FROM TO", help="Live through these days anew, point in time."),
+]
+Plan = Annotated[bool, typer.Option("--dry-run", help="Print what a replay would do.")]
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -17,6 +23,8 @@ def monitor(
     overrides: Overrides = None,
     as_of: AsOf = None,
     fetch: Fetch = False,
+    replay: Replay = None,
+    dry_run: Plan = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -25,10 +33,25 @@ def monitor(
 
     An alarm is told to `DAYCAST_NOTIFY_URLS`, and starts training where `daycast up` runs; with `--as-of` it is not.
 
-    Example:
+    With `--replay`, a pipeline's whole life is lived over past days, each from what was known then, in a state of its
+    own: forecast daily, monitor, train again, promote, roll back; `runner=processes` uses more processes.
+
+    Examples:
 
         daycast monitor dataset=cta --fetch
+
+        daycast monitor dataset=cta --replay 2019-06-01 2021-11-30 --dry-run
     """
+    if replay is not None:
+        if as_of is not None or fetch:
+            raise ConfigError("--replay without --as-of and --fetch", "both", "leave one of them out")
+        from daycast.cli.replay import replay as live
+
+        given = trainable(overrides, debug)
+        live(*given, (replay[0].date(), replay[1].date()), dry_run=dry_run, as_json=as_json, quiet=quiet)
+        return
+    if dry_run:
+        raise ConfigError("--dry-run with --replay", "--dry-run alone", "monitoring changes nothing: leave it out")
     _, configured = ready(overrides, debug)
     from flows.monitoring import monitoring
     from flows.running import start

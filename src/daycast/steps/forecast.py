@@ -51,11 +51,7 @@ def forecast(
     rows = core.check(serving.from_table(served, known, steps), len(panel.ids) * steps, dataset.floor)
     name = tags["daycast.model"]
     made_by = VersionRef(name=champion.version.name, version=champion.version.number, model=name)
-    lineage = Lineage(
-        data.version, versioning.commit(settings.root), tags["daycast.config_hash"], tags["daycast.run_id"]
-    )
-    with store.opened(settings.store_url) as engine:
-        new = store.write_forecasts(engine, dataset.name, rows, (name, made_by.version), lineage)
+    new = keep(settings, data, champion.version, rows)
     folder = settings.state / "forecasts" / dataset.name / f"{cutoff.date()}-v{made_by.version}"
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "forecast.csv", index=False)
@@ -71,6 +67,16 @@ def forecast(
         rows=str(folder / "forecast.csv"),
         plot=str(folder / "forecast.png"),
     )
+
+
+def keep(settings: Settings, data: DataRef, version: registry.Version, rows: pd.DataFrame) -> int:
+    """Write a version's forecast rows to the store with their lineage, once; how many were new."""
+    tags = version.tags
+    lineage = Lineage(
+        data.version, versioning.commit(settings.root), tags["daycast.config_hash"], tags["daycast.run_id"]
+    )
+    with store.opened(settings.store_url) as engine:
+        return store.write_forecasts(engine, data.dataset, rows, (tags["daycast.model"], version.number), lineage)
 
 
 def _recent(panel: Panel) -> pd.DataFrame:
