@@ -19,7 +19,7 @@ from daycast.config import Config
 from daycast.core import retrain
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import champion, diary, forecast, monitor, promote, train, trial
+from daycast.steps import champion, forecast, monitor, promote, train, trial
 from daycast.steps.diary import Day, Event, Standing
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from daycast.adapters import registry, report as pictures, store
+from daycast.adapters import registry, store
+from daycast.adapters import report as pictures
 from daycast.core import monitor as core
 from daycast.core import realised
 from daycast.steps.data import seen

@@ -63,7 +63,7 @@ def trial(
 
 
 def forecasts(settings: Settings, data: DataRef, version: registry.Version, cutoffs: pd.DatetimeIndex) -> pd.DataFrame:
-    """A version's forecasts from past cutoffs, each from the data as they stood then, as the daily forecast has them."""
+    """A version's forecasts from past cutoffs, each from the data as they stood then."""
     loaded = registry.load(settings.tracking_uri, version.name, version.number)
     served = serving.of_version(loaded.folder)
     horizon = int(version.tags["daycast.horizon"])
