@@ -25,8 +25,6 @@ def life(by_day: pd.DataFrame, events: pd.DataFrame, title: str, unit: str, file
         by_day: ``ds, y, living, frozen, naive``, raw units, smoothed as they shall be shown, oldest first.
         events: ``day``, ``kind`` as in ``MARKS``.
     """
-    from matplotlib import dates as mdates
-
     with figure(file, title, 3) as (errors, level, marks):
         for name, (color, width) in LINES.items():
             errors.plot(by_day["ds"], by_day[name], color=color, linewidth=width, label=LABELS[name])
@@ -41,8 +39,8 @@ def life(by_day: pd.DataFrame, events: pd.DataFrame, title: str, unit: str, file
             days = pd.to_datetime(events.loc[events["kind"] == kind, "day"])
             marks.plot(days, [-line] * len(days), linestyle="", marker=marker, color=color, markersize=6)
             if kind in ("alarm", "promotion"):
-                for day in days:
-                    errors.axvline(mdates.date2num(day), color=color, linewidth=0.6, alpha=0.5)
+                where = errors.get_xaxis_transform()
+                errors.vlines(days, 0, 1, color, linewidth=0.6, alpha=0.5, transform=where)
         marks.set_yticks([-line for line in range(len(MARKS))], [label for _, _, label in MARKS.values()])
         marks.set_ylim(-len(MARKS) + 0.5, 0.5)
         for ax in (level, marks):
