@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,9 @@ rules = st.builds(
     least=st.integers(1, 30),
     worse=st.floats(0, 1),
 )
-lives = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=150)  # a day: an alarm; the gate's answer
+lives = st.lists(
+    st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=150
+)  # a day: an alarm; the gate's answer
 
 
 def lived(rule: Rule, days: list[tuple[bool, bool]]) -> list[tuple[int, int]]:
@@ -45,7 +48,7 @@ def test_it_never_trains_more_than_once_per_cool_down_whatever_the_alarms_do(
     rule: Rule, days: list[tuple[bool, bool]]
 ) -> None:
     made = [0, *(number for number, _ in lived(rule, days))]
-    assert all(later - earlier >= rule.cool_down for earlier, later in zip(made, made[1:], strict=False))
+    assert all(later - earlier >= rule.cool_down for earlier, later in pairwise(made))
 
 
 @given(rules, lives)

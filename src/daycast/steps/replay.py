@@ -95,7 +95,7 @@ def replay(settings: Settings, config: Config, data: DataRef, first: date, last:
         ConfigError: no such days. PromotionError: not even a baseline may forecast. What a step raises.
     """
     days, later = span(settings, config, data, first, last)
-    own = _own(settings, place(settings, config, data, first))
+    own = isolated(settings, place(settings, config, data, first))
     file = own.state / DIARY
     stretches = Stretches(own, own.state / "stretches", data, later)
     with opened(own.store_url), _pool(workers) as pool:
@@ -127,7 +127,7 @@ def place(settings: Settings, config: Config, data: DataRef, first: date) -> Pat
     return settings.state / "replay" / content.key("replay", content.code(*CODE), data.version, told, first)
 
 
-def _own(settings: Settings, folder: Path) -> Settings:
+def isolated(settings: Settings, folder: Path) -> Settings:
     """Settings of the replay's own state. What its steps cache under content keys serves all replays."""
     folder.mkdir(parents=True, exist_ok=True)
     shared = folder.parent / "cache"

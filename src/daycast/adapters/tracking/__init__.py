@@ -5,7 +5,7 @@ other. Every write may be repeated: a run is found again by its key, and what it
 """
 
 from daycast.adapters.tracking.client import KEY, Tracking
-from daycast.adapters.tracking.lookup import Run, children, find, latest, link, text
+from daycast.adapters.tracking.lookup import Run, children, find, finished, latest, link, text
 from daycast.adapters.tracking.results import Results, Trial
 from daycast.adapters.tracking.runs import child, close_run, open_run, put, record, tag, trials, use_data
 from daycast.adapters.tracking.server import SERVER_ENVIRONMENT, serve_ui, server_command
@@ -21,6 +21,7 @@ __all__ = [
     "children",
     "close_run",
     "find",
+    "finished",
     "latest",
     "link",
     "open_run",
