@@ -7,7 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from daycast.core.frame import Panel
+
 Rows = pd.DataFrame
+
+
+def matured(rows: Rows, panel: Panel) -> Rows:
+    """Forecast rows whose values have come, each beside the seasonal naive forecast of its own cutoff.
+
+    Args:
+        rows: ``unique_id, cutoff, ds, step`` and more.
+        panel: what came, up to now.
+
+    Returns:
+        Those of them that can be judged, with ``y`` and ``naive``, the newest value of the same season up to the
+        cutoff, raw units; by series, cutoff and ``ds``.
+    """
+    series = pd.Index(panel.ids).get_indexer(pd.Index(rows["unique_id"].astype(str)))
+    at, season = panel.ds.get_indexer(pd.DatetimeIndex(rows["ds"])), panel.spec.season_length
+    before = at - season * np.ceil(rows["step"].to_numpy() / season).astype(np.int64)
+    here = (series >= 0) & (at >= 0) & (before >= 0)
+    values = (panel.y[series[here], where[here]] for where in (at, before))
+    found = rows[here].assign(**dict(zip(("y", "naive"), values, strict=True)))
+    return found.dropna(subset=["y", "naive"]).sort_values(["unique_id", "cutoff", "ds"], ignore_index=True)
 
 
 def errors(rows: Rows, names: Sequence[str]) -> Rows:

@@ -8,17 +8,15 @@ import pandas as pd
 
 from daycast.adapters import registry, store
 from daycast.adapters import report as pictures
-from daycast.core import monitor as core
 from daycast.core import realised
-from daycast.steps.data import seen
+from daycast.steps.data import arrays
 from daycast.steps.diary import Day
 from daycast.steps.living import Life
-from daycast.steps.monitor import JUDGED
 from daycast.steps.outcomes import ReplayedRef
+from daycast.steps.trial import KEYS, READ
 
 THREE = ("living", "frozen", "naive")
 SMOOTHED = 7  # days
-KEYS = ["unique_id", "cutoff", "ds"]
 
 
 def report(life: Life, days: Sequence[Day], frozen: registry.Version) -> ReplayedRef:
@@ -67,11 +65,9 @@ def _rows(life: Life, days: Sequence[Day], frozen: registry.Version) -> pd.DataF
     dataset, last = life.config.dataset, days[-1].day
     by = {pd.Timestamp(day.day): day.forecast_by for day in days[1:]}
     with store.opened(life.settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name, JUDGED)
+        made = store.read_forecasts(engine, dataset.name, READ)
     made = made[made["cutoff"].dt.normalize().map(by) == made["model_version"]]
-    season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
-    actuals = seen(life.settings, life.data.until(last), dataset.spec(), made["cutoff"].min() - season)
-    rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
+    rows = realised.matured(made, arrays(life.settings, dataset.spec(), life.data.until(last)).panel)
     other = life.stretches.rows(frozen, pd.DatetimeIndex(rows["cutoff"].unique()))
     both = rows.merge(other[[*KEYS, "y_hat"]].rename(columns={"y_hat": "frozen"}), on=KEYS, validate="1:1")
     chosen = [*KEYS, "step", "y", "living", "frozen", "naive", "model_version"]

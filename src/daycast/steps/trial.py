@@ -9,15 +9,15 @@ import pandas as pd
 
 from daycast.adapters import registry, store
 from daycast.config import Dataset
-from daycast.core import monitor as core
+from daycast.core.realised import matured
 from daycast.core.retrain import Trial
 from daycast.settings import Settings
 from daycast.steps import serving
-from daycast.steps.data import arrays, seen
-from daycast.steps.monitor import JUDGED
+from daycast.steps.data import arrays
 from daycast.steps.reference import DataRef
 
 KEYS = ["unique_id", "cutoff", "ds"]
+READ = (*KEYS, "step", "y_hat", "model_version", "made_at")  # columns of the store
 Shadow = Callable[[registry.Version, pd.DatetimeIndex], pd.DataFrame]
 """What a version forecasts from cutoffs: ``unique_id, cutoff, ds, y_hat``, raw units."""
 
@@ -43,14 +43,12 @@ def trial(
     """
     now, previous = both
     with store.opened(settings.store_url) as engine:
-        made = store.read_forecasts(engine, dataset.name, JUDGED)
+        made = store.read_forecasts(engine, dataset.name, READ)
     made = made[(made["model_version"] == now.number) & (made["cutoff"] >= pd.Timestamp(since))]
     if made.empty:
         return None
-    spec = dataset.spec()
-    season = dataset.season_length * pd.tseries.frequencies.to_offset(dataset.freq)
-    actuals = seen(settings, data, spec, made["cutoff"].min() - season)
-    rows = core.matured(made, actuals, dataset.season_length, dataset.freq)
+    made = made.sort_values("made_at").drop_duplicates(KEYS, keep="last")  # of other data, it may have been made twice
+    rows = matured(made, arrays(settings, dataset.spec(), data).panel)
     if rows.empty:
         return None
     cutoffs = pd.DatetimeIndex(rows["cutoff"].unique()).sort_values()
