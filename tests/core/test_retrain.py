@@ -88,6 +88,12 @@ def test_without_a_champion_it_trains_at_once() -> None:
     assert decided(RULE, State(None, 0, None, None), START) == Action("train", "there is no champion")
 
 
+def test_a_naive_champion_is_a_stopgap_until_the_cool_down_is_over() -> None:
+    state = State(START, 0, START, None, stopgap=True)
+    assert decided(RULE, state, START + timedelta(days=6)).kind == "wait"
+    assert decided(RULE, state, START + timedelta(days=7)).kind == "train"
+
+
 def test_it_says_why_it_waits_and_for_how_long() -> None:
     state = State(START, 2, START, "worse on 5 of 7")
     said = decided(RULE, state, START + timedelta(days=10))
@@ -109,7 +115,7 @@ def test_it_says_why_it_waits_and_for_how_long() -> None:
 def test_a_new_champion_goes_back_if_it_does_worse_than_the_one_before_or_the_naive(
     trial: Trial, day: int, rolls_back: str | None
 ) -> None:
-    said = decided(RULE, State(START, 0, START, "bad", trial), START + timedelta(days=day))
+    said = decided(RULE, State(START, 0, START, "bad", trial=trial), START + timedelta(days=day))
     assert (said.kind == "roll back") == (rolls_back is not None)
     assert rolls_back is None or rolls_back in said.reason
 

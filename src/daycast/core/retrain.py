@@ -62,6 +62,7 @@ class State:
         refused: challengers in a row that the gate refused, or that were rolled back.
         champion_trained: day up to which the champion's training saw data; ``None`` without a champion.
         alarm: the monitoring's verdict of today, in words; ``None`` if it raised none.
+        stopgap: whether the champion is a naive baseline, which holds the place until a model is better again.
         trial: of a champion that was promoted and has one before it; else ``None``.
     """
 
@@ -69,6 +70,7 @@ class State:
     refused: int
     champion_trained: date | None
     alarm: str | None
+    stopgap: bool = False
     trial: Trial | None = None
 
 
@@ -91,8 +93,9 @@ def cooling(rule: Rule, refused: int) -> int:
 def decided(rule: Rule, state: State, today: date) -> Action:
     """What to do today: take back a new champion that does worse, train again, or wait.
 
-    A rollback comes first, as it helps at once. An alarm trains, and so does a champion that is too old; neither does
-    before the cool-down is over. The cool-down counts from the last training, whatever came of it.
+    A rollback comes first, as it helps at once. An alarm trains, and so does a champion that is too old, or a naive
+    baseline, which never raises an alarm as it is what others are held against; none does before the cool-down is over.
+    The cool-down counts from the last training, whatever came of it.
     """
     if (worse := _fails(rule, state.trial, today)) is not None:
         return Action("roll back", worse)
@@ -103,6 +106,8 @@ def decided(rule: Rule, state: State, today: date) -> Action:
         why = "there is no champion"
     elif state.alarm is not None:
         why = f"alarm: {state.alarm}"
+    elif state.stopgap:
+        why = "the champion is a naive baseline, a stopgap"
     elif age >= rule.max_age:
         why = f"the champion was trained {age} days ago, {rule.max_age} allowed"
     else:

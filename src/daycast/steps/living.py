@@ -20,6 +20,7 @@ from daycast.core import retrain
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps import champion, forecast, monitor, promote, train, trial
+from daycast.steps.compare import baselines
 from daycast.steps.diary import Day, Event, Standing
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
@@ -77,6 +78,7 @@ class Life:
             refused=before.refused,
             champion_trained=before.champion_trained,
             alarm=found.reason if found.alarm else None,
+            stopgap=before.model in baselines(self.config),
             trial=self._trial(day, before),
         )
         action = retrain.decided(self.config.monitoring.retrain.rule(), state, day)

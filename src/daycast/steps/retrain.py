@@ -13,6 +13,7 @@ from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
 from daycast.settings import Settings
 from daycast.steps import champion, promote
+from daycast.steps.compare import baselines
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED
@@ -51,6 +52,7 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
         refused=refused,
         champion_trained=until,
         alarm=alarm,
+        stopgap=now is not None and now.tags["daycast.model"] in baselines(config),
     )
     return retrain.decided(config.monitoring.retrain.rule(), state, day)
 
@@ -74,7 +76,7 @@ def taken_back(settings: Settings, config: Config, data: DataRef, day: date) -> 
     if moves["kind"].iloc[-1] != "promotion" or previous is None or (day - since).days > rule.trial:
         return Action("wait", f"version {now.number} is champion since {since}, and on no trial")
     on = trial(settings, dataset, data, since, (now, previous))
-    action = retrain.decided(rule.rule(), State(day, 0, day, None, on), day)
+    action = retrain.decided(rule.rule(), State(day, 0, day, None, trial=on), day)
     if action.kind == "roll back":
         champion.rollback(settings, dataset, previous.number, action.reason, dry_run=False, data=data)
         return action
