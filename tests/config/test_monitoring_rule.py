@@ -1,13 +1,31 @@
-"""When forecasts have turned out so badly that somebody has to act."""
+"""When forecasts have turned out so badly that somebody has to act, and what follows from it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from daycast.config import Monitoring
 
+RETRAIN = {"cool_down": 7, "back_off": 1.5, "longest": 28, "max_age": 60, "trial": 21, "least": 7, "worse": 0.1}
+
 
 def test_an_alarm_that_could_never_be_raised_is_refused() -> None:
     with pytest.raises(ValidationError, match="no alarm could ever be raised"):
-        Monitoring(name="mine", windows=3, at_least=4)
+        Monitoring(name="mine", windows=3, at_least=4, retrain=RETRAIN)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"longest": 6}, "longest 6 is below cool_down 7"),
+        ({"trial": 6}, "least 7 is above trial 6"),
+        ({"back_off": 0.9}, "back_off"),
+    ],
+)
+def test_a_retrain_rule_that_contradicts_itself_is_refused(change: dict[str, Any], text: str) -> None:
+    assert Monitoring(name="mine", windows=4, at_least=4, retrain=RETRAIN).retrain.rule().trial == 21
+    with pytest.raises(ValidationError, match=text):
+        Monitoring(name="mine", windows=4, at_least=4, retrain={**RETRAIN, **change})
