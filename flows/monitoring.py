@@ -9,12 +9,15 @@ from prefect import State, flow, get_run_logger, task
 from prefect.events import emit_event
 
 from daycast import settings
-from daycast.adapters.notices import log, tell
+from daycast.adapters.notices import Notice, log, tell
 from daycast.adapters.store import Episode
 from daycast.config import compose, dataset_only
+from daycast.core import alarms
+from daycast.core.retrain import Action
 from daycast.errors import DaycastError
 from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
+from daycast.steps import retrain as retrain_step
 from daycast.steps.data import in_force
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
@@ -49,13 +52,32 @@ def tell_people(found: MonitoredRef, episode: Episode, day: date) -> int:
     return many
 
 
+@task(task_run_name="hold the new champion of {data.dataset} against the one before", timeout_seconds=tasks.LONG)
+def on_trial(data: DataRef) -> Action:
+    here = settings.load()
+    config = compose(here.root, [f"dataset={data.dataset}"], fitting=False)
+    with tasks.shown("trial", data.dataset):
+        return retrain_step.taken_back(here, config, data, config.dataset.today())
+
+
+@task(task_run_name="tell of a rollback", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def tell_of_rollback(dataset: str, reason: str) -> int:
+    return tell(
+        Notice(
+            f"daycast: the new champion of {dataset} is taken back", reason, None, f"daycast history dataset={dataset}"
+        )
+    )
+
+
 @flow(name="monitoring", flow_run_name="monitoring {dataset}")
 def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> MonitoredRef | State[Any]:
     """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
 
-    Both are told when an episode of alarms begins, and again while it goes on; people are told when it is over, too.
-    Data that can't be fetched or are no good fail the run, but not before what there is was looked at. As of a past
-    day, it is only looked at: what was bad then may be mended by now.
+    People are told when an episode of alarms begins, again while it goes on, and when it is over. Prefect is told every
+    day of an alarm on forecasts: its automation asks for training, and the retrain rule answers. A new champion that
+    does worse on its trial than the one before would have is rolled back, and people are told. Data that can't be
+    fetched or are no good fail the run, but not before what there is was looked at. As of a past day, it is only looked
+    at: what was bad then may be mended by now.
 
     Args:
         dataset: its name, as in ``conf/dataset``.
@@ -74,6 +96,8 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     found = monitor(data.until(as_of))
     if as_of is None:
         _tell(found, dataset_only(settings.load().root, dataset).today())
+        if (action := on_trial(data)).kind == "roll back":
+            tell_of_rollback(dataset, action.reason)
     if failed is not None:
         raise failed
     return found
@@ -82,10 +106,11 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
 def _tell(found: MonitoredRef, today: date) -> None:
     """Tell people, Prefect and the log what they have to be told of by now."""
     dataset = found.dataset
+    if raised := alarms.raised(found.alarms, "forecasts"):
+        told = "; ".join(f"{one.name}: {one.cause}" for one in raised)
+        emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": told})
     for episode in follow(found, today):
         notice = episodes.notice(dataset, episode, found.link)
         log(notice)
         get_run_logger().warning("%s\n%s", notice.title, notice.text())
-        if episode.topic == "forecasts" and episode.event != "ended":
-            emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": notice.cause})
         tell_people(found, episode, today)

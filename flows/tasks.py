@@ -17,6 +17,7 @@ from prefect.futures import PrefectFuture
 
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
+from daycast.core.retrain import Action
 from daycast.errors import DaycastError, ToolError
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
@@ -26,6 +27,7 @@ from daycast.steps import prepare as prepare_step
 from daycast.steps import promote as promote_step
 from daycast.steps import record as record_step
 from daycast.steps import register as register_step
+from daycast.steps import retrain as retrain_step
 from daycast.steps import split as split_step
 from daycast.steps import transform as transform_step
 from daycast.steps import validate as validate_step
@@ -207,6 +209,12 @@ def register(
 def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
     with shown("promote", version.model):
         return promote_step.promote(settings.load(), dataset, run.run_id)
+
+
+@task(task_run_name="ask the retrain rule of {config.dataset.name}", timeout_seconds=HOUR, **RETRIED)
+def may_train(config: Config) -> Action:
+    """What the rule says of an alarm today."""
+    return retrain_step.asked(settings.load(), config, config.dataset.today(), "of the monitoring")
 
 
 @task(task_run_name="find the champion of {dataset}", timeout_seconds=HOUR, **RETRIED)

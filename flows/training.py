@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from daycast.errors import PromotionError
 from daycast.steps.outcomes import Outcome
@@ -21,7 +22,11 @@ def run_name() -> str:
 
 @flow(name="training", flow_run_name=run_name)
 def training(
-    overrides: list[str], fetch: bool = False, last: Last = "forecast", as_of: date | None = None
+    overrides: list[str],
+    fetch: bool = False,
+    last: Last = "forecast",
+    as_of: date | None = None,
+    on_alarm: bool = False,
 ) -> Outcome | State[Any]:
     """Run every step up to ``last``; finished work is taken from where it lies.
 
@@ -30,10 +35,13 @@ def training(
         fetch: whether to ask the source for newer data where some is there already.
         last: the last step to run.
         as_of: last date whose data may be seen; ``None`` for all there is.
+        on_alarm: whether an alarm asks for it; then it ends at once, completed, if the retrain rule says not yet.
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
     config = tasks.configured(overrides)
+    if on_alarm and (asked := tasks.may_train(config)).kind != "train":
+        return Completed(message=asked.reason)
     data = tasks.prepared(config.dataset.name, fetch, as_of).until(as_of)
     try:
         outcome = pools.modelled(config, overrides, data, last)

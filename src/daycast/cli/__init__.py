@@ -40,7 +40,15 @@ def application() -> typer.Typer:
         app.command()(command)
     for command in (pipeline.forecast, alerts.alerts, pipeline.promote, pipeline.leaderboard, reproduce):
         app.command()(command)
-    for command in (past.monitor, past.backfill, operations.up, operations.down, operations.status, operations.deploy):
+    for command in (
+        past.monitor,
+        past.alarms,
+        past.backfill,
+        operations.up,
+        operations.down,
+        operations.status,
+        operations.deploy,
+    ):
         app.command()(command)
     for command in (operations.ui, champions.champion, champions.history, champions.rollback, lineage.lineage):
         app.command()(command)

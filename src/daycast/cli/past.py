@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
+from daycast.errors import ConfigError
 
 if TYPE_CHECKING:
-    from daycast.config import Config
-    from daycast.settings import Settings
     from daycast.steps.outcomes import MonitoredRef
 
 ALARM = 7  # exit code
+Replay = Annotated[
+    tuple[datetime, datetime] | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="FROM TO", help="Live through these days anew, point in time."),
+]
+Plan = Annotated[bool, typer.Option("--dry-run", help="Print what a replay would do.")]
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
 
 
@@ -22,10 +26,8 @@ def monitor(
     overrides: Overrides = None,
     as_of: AsOf = None,
     fetch: Fetch = False,
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Show the alarms of each day from then on, and change nothing."),
-    ] = None,
+    replay: Replay = None,
+    dry_run: Plan = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -34,16 +36,26 @@ def monitor(
 
     An alarm is told to `DAYCAST_NOTIFY_URLS`, and starts training where `daycast up` runs; with `--as-of` it is not.
 
+    With `--replay`, a pipeline's whole life is lived over past days, each from what was known then, in a state of its
+    own: forecast daily, monitor, train again, promote, roll back; `runner=processes` uses more processes.
+
     Examples:
 
         daycast monitor dataset=cta --fetch
 
-        daycast monitor dataset=cta --since 2019-01-01 --as-of 2020-06-30
+        daycast monitor dataset=cta --replay 2019-06-01 2021-11-30 --dry-run
     """
-    here, configured = ready(overrides, debug)
-    if since is not None:
-        _alarms(here, configured, (since, as_of), as_json)
+    if replay is not None:
+        if as_of is not None or fetch:
+            raise ConfigError("--replay without --as-of and --fetch", "both", "leave one of them out")
+        from daycast.cli.replay import replay as live
+
+        given = trainable(overrides, debug)
+        live(*given, (replay[0].date(), replay[1].date()), dry_run=dry_run, as_json=as_json, quiet=quiet)
         return
+    if dry_run:
+        raise ConfigError("--dry-run with --replay", "--dry-run alone", "monitoring changes nothing: leave it out")
+    _, configured = ready(overrides, debug)
     from flows.monitoring import monitoring
     from flows.running import start
 
@@ -88,15 +100,28 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
         console.line(f"  {place}")
 
 
-def _alarms(here: Settings, configured: Config, span: tuple[datetime, datetime | None], as_json: bool) -> None:
+def alarms(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """The alarms that each day of a range would have had, by the forecasts in the store, with a picture.
+
+    Example:
+
+        daycast alarms dataset=cta --from 2019-01-01 --to 2020-06-30
+    """
+    here, configured = ready(overrides, debug)
     import pandas as pd
 
     from daycast.cli import console
-    from daycast.steps.alarms import alarms
+    from daycast.steps import alarms as step
     from daycast.steps.data import in_force
 
-    data = in_force(here, configured.dataset.name).until(day(span[1]))
-    found = alarms(here, configured, data, span[0].date())
+    data = in_force(here, configured.dataset.name).until(day(last))
+    found = step.alarms(here, configured, data, first.date())
     stretches = pd.read_csv(found.episodes, parse_dates=["began", "last"])
     if as_json:
         console.machine({**found.model_dump(), "stretches": stretches})

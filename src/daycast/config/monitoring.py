@@ -5,6 +5,41 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from daycast.config.section import Section
+from daycast.core import retrain
+
+
+class Retrain(Section):
+    """When models are trained again, and when a new champion is taken back; days are calendar days."""
+
+    cool_down: int = Field(ge=1, le=3650, description="days at least between two trainings, whatever alarms are raised")
+    back_off: float = Field(
+        ge=1, le=10, description="factor that cool_down is multiplied by for each challenger in a row that was refused"
+    )
+    longest: int = Field(ge=1, le=3650, description="days that a cool-down grows to at most")
+    max_age: int = Field(
+        ge=1, le=3650, description="days after its training from which a champion is trained again without an alarm"
+    )
+    trial: int = Field(
+        ge=0, le=3650, description="days in which a new champion is held against the one before; 0: never"
+    )
+    least: int = Field(ge=1, description="of a trial: origins whose days have come, all or some, before it may fail")
+    worse: float = Field(
+        ge=0,
+        description="of a trial: by how much the new champion's error may exceed that of the one before it, or of the "
+        "seasonal naive, at the same rows, before it is rolled back; a fraction",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Retrain:
+        if self.longest < self.cool_down:
+            raise ValueError(f"longest {self.longest} is below cool_down {self.cool_down}: it could never be met")
+        if 0 < self.trial < self.least:
+            raise ValueError(f"least {self.least} is above trial {self.trial}: no trial could ever fail")
+        return self
+
+    def rule(self) -> retrain.Rule:
+        """As ``core.retrain`` takes it."""
+        return retrain.Rule(**self.model_dump())
 
 
 class ErrorChart(Section):
@@ -79,3 +114,4 @@ class Monitoring(Section):
     coverage: CoverageChart = Field(description="alarm `coverage`: intervals hold too few values")
     drift: Drift = Field(description="alarm `drift`: other values come in than at this time of the year before")
     stopped: Stopped = Field(description="alarm `stopped`: series have fallen silent; `late` is contract.max_age_days")
+    retrain: Retrain = Field(description="what follows from an alarm, from age, and from a promotion that went wrong")

@@ -8,8 +8,9 @@ and the sum is held at twice the limit, so that an alarm ends soon after its cau
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,23 @@ class Alarm:
     threshold: float
     cause: str
     series: tuple[str, ...] = ()
+
+
+class Told(Protocol):
+    """What an alarm has that says so."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def raised(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Told)
+
+
+def raised(alarms: Iterable[T], topic: str) -> tuple[T, ...]:
+    """Those of a topic that are raised."""
+    return tuple(one for one in alarms if one.raised and TOPICS[one.name] == topic)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from daycast.errors import ConfigError, DaycastError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import serving
 from daycast.steps.data import arrays, in_force
+from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
 
 CHAMPION = "champion"  # alias
@@ -152,11 +153,14 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
     return {**facts, "since": since, **why}
 
 
-def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, *, dry_run: bool) -> tuple[str, str]:
+def rollback(
+    settings: Settings, dataset: Dataset, to: str | None, reason: str, *, dry_run: bool, data: DataRef | None = None
+) -> tuple[str, str]:
     """Go back to a former champion that still loads and forecasts; from which version to which.
 
     Args:
         to: number of the version; ``None`` for the champion before this one. Doing that again goes further back.
+        data: what it has to forecast from; ``None`` for the data in force.
 
     Raises:
         PromotionError: there is no champion, none before it, no such version, or it does not forecast any more.
@@ -182,19 +186,19 @@ def rollback(settings: Settings, dataset: Dataset, to: str | None, reason: str, 
         raise PromotionError(
             f"another version than the champion of {dataset.name}", target, "name another one with --to"
         )
-    require_forecast(settings, dataset, target)
+    require_forecast(settings, dataset, target, data)
     if not dry_run:
         why = Why("rollback", version.tags["daycast.run_id"], reason)
         move(settings, dataset.name, target, why, now.number)
     return now.number, target
 
 
-def require_forecast(settings: Settings, dataset: Dataset, number: str) -> None:
-    """Raise ``PromotionError`` unless a version loads, and forecasts from the data in force within its contract."""
+def require_forecast(settings: Settings, dataset: Dataset, number: str, data: DataRef | None = None) -> None:
+    """Raise ``PromotionError`` unless a version loads, and forecasts from the data (in force) within its contract."""
     try:
         loaded = registry.load(settings.tracking_uri, registry.model_name(dataset.name), number)
         served = serving.of_version(loaded.folder)
-        known = arrays(settings, served.spec, in_force(settings, dataset.name))
+        known = arrays(settings, served.spec, data or in_force(settings, dataset.name))
         steps = int(loaded.version.tags["daycast.horizon"])
         core.check(serving.from_table(served, known, steps), len(known.panel.ids) * steps, dataset.floor)
     except DaycastError as error:

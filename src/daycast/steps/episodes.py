@@ -9,7 +9,6 @@ from daycast.adapters import store
 from daycast.adapters.notices import Notice
 from daycast.adapters.store import Episode
 from daycast.config import Config
-from daycast.core.alarms import TOPICS
 from daycast.settings import Settings
 from daycast.steps.outcomes import MonitoredRef
 
@@ -29,9 +28,7 @@ def follow(settings: Settings, config: Config, found: MonitoredRef, day: date) -
         ToolError: the store can't be read or written.
     """
     rule = config.monitoring
-    seen = {
-        topic: [one.model_dump(mode="json") for one in found.raised() if TOPICS[one.name] == topic] for topic in TITLES
-    }
+    seen = {topic: [one.model_dump(mode="json") for one in alarms.raised(found.alarms, topic)] for topic in TITLES}
     with store.opened(settings.store_url) as engine:
         store.follow_alarms(engine, found.dataset, day, seen, timedelta(days=rule.calm_days))
         return tuple(store.untold(engine, found.dataset, day, timedelta(days=rule.remind_days)))

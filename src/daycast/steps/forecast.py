@@ -55,10 +55,8 @@ def forecast(
     rows, cutoff = made.rows.assign(role=made.role), made.panel.cutoff
     reasons = made.reasons if late is None else (f"data: {late}{_ends_before(asked, rows)}", *made.reasons)
     lineage = Lineage(data.version, versioning.commit(settings.root), made.config_hash, made.run_id)
-    with store.opened(settings.store_url) as engine:
-        by, served = (made.by.model, made.by.version), (made.role, "\n".join(reasons) or None)
-        store.keep_data(engine, dataset.name, data.version, data.pointers)
-        new = store.write_forecasts(engine, dataset.name, rows, by, lineage, served)
+    by, served = (made.by.model, made.by.version), (made.role, "\n".join(reasons) or None)
+    new = _kept(settings, data, rows, by, lineage, served)
     place = settings.state / "forecasts" / dataset.name
     folder = place / f"{cutoff.date()}-{made.role if made.role == chain.NAIVE else f'v{made.by.version}'}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +84,28 @@ def _ends_before(asked: chain.Asked, rows: pd.DataFrame) -> str:
     """What to add if not even today is forecast, as the data are too old."""
     end, today = rows["ds"].max(), pd.Timestamp(asked.dataset.today())
     return f"; the prepared calendar ends too early to forecast beyond {end.date()}" if end < today else ""
+
+
+def keep(settings: Settings, data: DataRef, version: registry.Version, rows: pd.DataFrame) -> int:
+    """Write a version's forecast rows to the store with their lineage, once; how many were new."""
+    tags = version.tags
+    lineage = Lineage(
+        data.version, versioning.commit(settings.root), tags["daycast.config_hash"], tags["daycast.run_id"]
+    )
+    return _kept(settings, data, rows, (tags["daycast.model"], version.number), lineage, (CHAMPION, None))
+
+
+def _kept(
+    settings: Settings,
+    data: DataRef,
+    rows: pd.DataFrame,
+    by: tuple[str, str],
+    lineage: Lineage,
+    served: tuple[str, str | None],
+) -> int:
+    with store.opened(settings.store_url) as engine:
+        store.keep_data(engine, data.dataset, data.version, data.pointers)
+        return store.write_forecasts(engine, data.dataset, rows, by, lineage, served)
 
 
 def _recent(panel: Panel) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -39,18 +39,15 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         ToolError: the store can't be read or written, or MLflow refuses.
     """
     dataset, rule = config.dataset, config.monitoring
-    panel = arrays(settings, dataset.spec(), data).panel
-    counts = ledger_step.keep(settings, config, panel, data.version)
-    sums = ledger_step.read(settings, dataset.name, panel.cutoff)
-    told = _watched(settings, config, watch.seen(panel, sums, rule), age(config, data, panel.cutoff))
-    recent = sums[sums["ds"] > panel.cutoff - rule.pictured_steps * pd.tseries.frequencies.to_offset(dataset.freq)]
-    folder = settings.state / "monitoring" / dataset.name / str(panel.cutoff.date())
+    until, counts, sums, told = look(settings, config, data)
+    recent = sums[sums["ds"] > until - rule.pictured_steps * pd.tseries.frequencies.to_offset(dataset.freq)]
+    folder = settings.state / "monitoring" / dataset.name / str(until.date())
     _write(folder, config, sums, recent)
     head = _headline(sums, NEWEST * dataset.season_length)
     raised = [one for one in told if one.raised]
     found = MonitoredRef(
         dataset=dataset.name,
-        until=panel.cutoff.isoformat(),
+        until=until.isoformat(),
         n_rows=int(sums["n"].sum()),
         n_windows=int(sums["cutoff"].nunique()),
         n_new=counts[0],
@@ -66,6 +63,24 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         steps_plot=str(folder / STEPS_PLOT) if len(recent) else None,
     )
     return found if data.as_of is not None else _recorded(settings, found, head, recent)
+
+
+class Look(NamedTuple):
+    """What a day's monitoring comes to: of the newest observation, of the ledger's rows new and judged anew."""
+
+    until: pd.Timestamp
+    counts: tuple[int, int]
+    sums: pd.DataFrame
+    alarms: tuple[Alarm, ...]
+
+
+def look(settings: Settings, config: Config, data: DataRef) -> Look:
+    """Bring the ledger up to date and look for alarms; nothing is drawn or logged."""
+    panel = arrays(settings, config.dataset.spec(), data).panel
+    counts = ledger_step.keep(settings, config, panel, data.version)
+    sums = ledger_step.read(settings, config.dataset.name, panel.cutoff)
+    told = _watched(settings, config, watch.seen(panel, sums, config.monitoring), age(config, data, panel.cutoff))
+    return Look(panel.cutoff, counts, sums, told)
 
 
 def age(config: Config, data: DataRef, newest: pd.Timestamp) -> int:

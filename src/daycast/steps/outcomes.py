@@ -55,10 +55,6 @@ class MonitoredRef(Reference):
     run_id: str | None = None
     link: str | None = None
 
-    def raised(self) -> tuple[AlarmRef, ...]:
-        """The alarms that are raised."""
-        return tuple(one for one in self.alarms if one.raised)
-
 
 class AlarmsRef(Reference):
     """The alarms that there would have been.
@@ -141,3 +137,58 @@ class Outcome(Reference):
     board: BoardRef | None = None
     champion: VersionRef | None = None
     forecast: ForecastRef | None = None
+
+
+class ReplayPlan(Reference):
+    """What a replay would do.
+
+    Attributes:
+        folder: where its state and results lie.
+        n_days: days with an observation in the range, ``n_done`` of them over.
+        first_training: the day before the first one, ISO, as of which the first champion is trained.
+        most_trainings, least_trainings: as the rule allows and, without any alarm, asks for.
+    """
+
+    dataset: str
+    folder: str
+    first: str
+    last: str
+    n_days: int
+    n_done: int
+    first_training: str
+    models: tuple[str, ...]
+    most_trainings: int
+    least_trainings: int
+
+
+class ReplayedRef(Reference):
+    """What a replayed life came to; mean absolute errors over all rows whose days have come, raw units.
+
+    Attributes:
+        n_days: that were lived; ``n_rows`` forecast rows judged, the same ones of all three.
+        living: the pipeline's error; ``frozen``: the first champion's, never trained again; ``naive``: the seasonal
+            naive's.
+        skill_frozen, skill_naive: of the living pipeline against both.
+        n_alarms, n_trainings, n_promotions, n_refusals, n_rollbacks: how often; the first training counts.
+        report: Markdown; ``picture``: PNG; ``events``, ``rows``: CSV.
+    """
+
+    dataset: str
+    first: str
+    last: str
+    n_days: int
+    n_rows: int
+    living: float
+    frozen: float
+    naive: float
+    skill_frozen: float
+    skill_naive: float
+    n_alarms: int
+    n_trainings: int
+    n_promotions: int
+    n_refusals: int
+    n_rollbacks: int
+    report: str
+    picture: str
+    events: str
+    rows: str

@@ -8,7 +8,7 @@ known of the future. Output: ``unique_id, cutoff, ds, step, y_hat`` and a column
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daycast.core import conformal, quantiles
+from daycast.core import conformal, quantiles, split, until
 from daycast.core import forecast as forecasts
 from daycast.core.forecast import Forecaster, Origin
 from daycast.core.frame import KEYS, FrameSpec, Table, table
@@ -129,17 +129,44 @@ def from_table(served: Served, known: Table, horizon: int) -> pd.DataFrame:
             f"horizon {horizon} with {len(known.beyond.ds)} timestamps after it",
             "append rows of the future (calendar.future_steps in conf/dataset/), or shorten the horizon",
         )
-    origins = [Origin(panel, known.future(panel.cutoff, horizon))]
+    return forecasts.check(
+        _issued(served, [Origin(panel, known.future(panel.cutoff, horizon))]),
+        len(panel.ids) * horizon,
+        served.spec.floor,
+    )
+
+
+def at(served: Served, whole: Table, cutoffs: Sequence[pd.Timestamp], horizon: int) -> pd.DataFrame:
+    """As ``from_table`` of the data as they stood at each cutoff, all at once where that is the same.
+
+    Args:
+        whole: a table of the served spec that goes on beyond the cutoffs; nothing after a cutoff has a say in its rows.
+        cutoffs: ascending timestamps with an observation.
+
+    Raises:
+        As ``from_table``; ``HistoryError`` also of a cutoff without an observation.
+    """
+    panel = whole.panel
+    first, *_ = cutoffs
+    begun = np.isfinite(panel.until(first).y).any(axis=1).all()
+    if not begun or panel.ids != served.ids or len(panel.until(first).ds) < served.forecaster.min_history:
+        return pd.concat([from_table(served, until.table(whole, c), horizon) for c in cutoffs], ignore_index=True)
+    origins = split.origins(whole, pd.DatetimeIndex(cutoffs), horizon)
+    return forecasts.check(_issued(served, origins), len(origins) * len(panel.ids) * horizon, served.spec.floor)
+
+
+def _issued(served: Served, origins: Sequence[Origin]) -> pd.DataFrame:
+    """Rows of some origins with the quantiles that they are issued with."""
     rows = forecasts.rows(forecasts.predict(served.forecaster, origins), origins)
     floor = served.spec.floor
-    if served.offsets is not None and served.headed:
-        levels = [float(name[1:]) for name in forecasts.quantile_columns(served.offsets)]
-        steps = int(served.offsets.index.get_level_values("step").max())
-        own = quantiles.learned(served.forecaster, origins, levels, steps)
-        rows = conformal.calibrated(quantiles.beside(rows, own, levels), served.offsets, floor)
-    elif served.offsets is not None:
-        rows = forecasts.band(rows, served.offsets, floor)
-    return forecasts.check(rows, len(panel.ids) * horizon, floor)
+    if served.offsets is None:
+        return rows
+    if not served.headed:
+        return forecasts.band(rows, served.offsets, floor)
+    levels = [float(name[1:]) for name in forecasts.quantile_columns(served.offsets)]
+    steps = int(served.offsets.index.get_level_values("step").max())
+    own = quantiles.learned(served.forecaster, origins, levels, steps)
+    return conformal.calibrated(quantiles.beside(rows, own, levels), served.offsets, floor)
 
 
 def _table(served: Served, frame: pd.DataFrame) -> Table:

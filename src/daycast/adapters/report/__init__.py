@@ -1,6 +1,7 @@
 """Pictures of results, as PNG files."""
 
 from daycast.adapters.report.forecasts import forecast_against_actual, next_horizon
+from daycast.adapters.report.lives import life
 from daycast.adapters.report.monitored import errors_by_step, raised, turned_out
 from daycast.adapters.report.probabilities import precision_recall, reliability
 from daycast.adapters.report.scores import coverage, leaderboard, reproduction, residual_autocorrelation
@@ -14,6 +15,7 @@ __all__ = [
     "forecast_against_actual",
     "importances",
     "leaderboard",
+    "life",
     "next_horizon",
     "precision_recall",
     "raised",

@@ -77,10 +77,19 @@ def write_forecasts(
     return insert_new(engine, forecasts, records, KEYS)
 
 
-def read_forecasts(engine: Engine, dataset: str) -> pd.DataFrame:
-    """The forecast rows of a dataset, oldest cutoff first; ``made_at`` in UTC."""
-    query = select(forecasts).order_by(forecasts.c.cutoff, forecasts.c.unique_id, forecasts.c.ds)
-    rows = pd.read_sql(query.where(forecasts.c.dataset == dataset), engine)
+def read_forecasts(
+    engine: Engine, dataset: str, version: str | None = None, since: datetime | None = None
+) -> pd.DataFrame:
+    """The forecast rows of a dataset, oldest cutoff first; ``made_at`` in UTC.
+
+    Args:
+        version: of this version alone.
+        since: from cutoffs from there on alone.
+    """
+    own = forecasts.c
+    query = select(forecasts).where(own.dataset == dataset).order_by(own.cutoff, own.unique_id, own.ds)
+    query = query if version is None else query.where(own.model_version == version)
+    rows = pd.read_sql(query if since is None else query.where(own.cutoff >= since), engine)
     return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 
 

@@ -65,6 +65,15 @@ def latest(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> Run | N
         return _read(found[0]) if found else None
 
 
+def finished(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> list[Run]:
+    """All finished pipeline runs of a dataset that have these tags, oldest first."""
+    with connected(tracking) as client:
+        experiment = client.get_experiment_by_name(name_of(dataset))
+        if experiment is None:
+            return []
+        return [_read(r) for r in search(client, experiment.experiment_id, {**tags, KIND: "run"}, status="FINISHED")]
+
+
 def children(tracking: Tracking, run_id: str, kind: Literal["model", "trial"] = "model") -> list[Run]:
     """The runs inside a run, oldest first."""
     with connected(tracking) as client:

@@ -1,0 +1,123 @@
+"""The retrain rule where it is asked: by the flow that an alarm starts, and of a new champion on trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from flows.deploying import automations
+from flows.training import training
+from sqlalchemy import insert
+from tests.project import TINY, Project
+
+from daycast.adapters import registry, store, tracking
+from daycast.core.lineage import Lineage
+from daycast.steps import champion, retrain
+from daycast.steps.data import frame
+from flows import running
+
+pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
+
+NAME, SINCE, TODAY = "daycast-tiny", date(2019, 6, 1), date(2019, 6, 20)
+MARK = "on trial"
+
+
+def number(project: Project) -> str:
+    return registry.required(project.settings.tracking_uri, NAME, "champion").number
+
+
+@pytest.fixture
+def promoted(project: Project) -> Iterator[tuple[str, str]]:
+    """The champion, as if it had been promoted on ``SINCE``, and the one before; undone afterwards."""
+    now = number(project)
+    every = registry.versions(project.settings.tracking_uri, NAME)
+    other = next(v.number for v in every if v.number != now and v.tags["daycast.model"] != "gru_quantiles")
+    lines, rows = store.tables.promotions, store.tables.forecasts
+    at = datetime(SINCE.year, SINCE.month, SINCE.day, 12, tzinfo=UTC)
+    last = len(champion.moves(project.settings, "tiny"))
+    told = {"dataset": "tiny", "run_id": MARK, "decision": {}, "decided_at": at, "kind": "promotion"}
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(insert(lines).values(number=last + 1, from_version=other, to_version=now, **told))
+    yield now, other
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", now)
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(lines.delete().where(lines.c.number > last))
+        connection.execute(rows.delete().where(rows.c.run_id == MARK))
+
+
+def forecasts(project: Project, version: str, off: float) -> None:
+    """Forecasts of a version from the twelve days after ``SINCE``, each off by a share of what came."""
+    known = frame(project.settings, project.data).dropna(subset="y").set_index(["unique_id", "ds"])["y"]
+    rows = [
+        (name, cutoff, ds := cutoff + pd.Timedelta(days=step), step, known[name, ds] * (1 + off))
+        for cutoff in pd.date_range(SINCE, periods=12)
+        for name in ("bus", "rail")
+        for step in range(1, 8)
+    ]
+    made = pd.DataFrame(rows, columns=["unique_id", "cutoff", "ds", "step", "y_hat"])
+    assert np.isfinite(made["y_hat"]).all()
+    with store.opened(project.settings.store_url) as engine:
+        store.write_forecasts(engine, "tiny", made, ("mine", version), Lineage("data", "commit", "config", MARK))
+
+
+def test_a_training_that_an_alarm_asks_for_in_the_cool_down_ends_completed_and_says_so(project: Project) -> None:
+    before = {run.run_id for run in tracking.finished(project.tracking, "tiny", {})}
+    state = running.start(training, overrides=TINY, on_alarm=True, return_state=True)
+    assert state.is_completed()
+    assert "not yet: trained 0 days ago, cooling down for" in state.message
+    assert "alarm: of the monitoring" in state.message
+    assert {run.run_id for run in tracking.finished(project.tracking, "tiny", {})} == before
+
+
+def test_the_automation_of_an_alarm_asks_the_rule() -> None:
+    from uuid import uuid4
+
+    made = {one.name: one for one in automations("tiny", uuid4(), uuid4())}
+    (action,) = made["daycast: train tiny on alarm"].actions
+    assert action.parameters == {"on_alarm": True}
+
+
+def test_the_rule_goes_by_the_last_training_that_registered_a_winner(project: Project) -> None:
+    config = project.config()
+    today, rule = retrain.today(config), config.monitoring.retrain
+    assert retrain.asked(project.settings, config, today, "bad").kind == "wait"
+    assert retrain.asked(project.settings, config, today + timedelta(days=rule.longest), "bad").kind == "train"
+    assert (
+        retrain.asked(project.settings, config, today + timedelta(days=rule.longest), None).kind == "train"
+    )  # its age
+
+
+def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
+    project: Project, promoted: tuple[str, str]
+) -> None:
+    now, other = promoted
+    forecasts(project, now, 0.9)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    assert action.kind == "roll back"
+    assert "from 12 origins" in action.reason
+    assert number(project) == other
+    line = champion.moves(project.settings, "tiny").iloc[-1]
+    assert (line["kind"], line["from_version"], line["to_version"]) == ("rollback", now, other)
+    assert line["reason"] == action.reason
+    again = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    assert again.kind == "wait"  # what a rollback put there is on no trial
+
+
+def test_a_new_champion_that_does_well_stays(project: Project, promoted: tuple[str, str]) -> None:
+    now, _ = promoted
+    forecasts(project, now, 0.001)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    assert (action.kind, number(project)) == ("wait", now)
+    assert "on trial, and does no worse so far" in action.reason
+
+
+def test_a_trial_has_an_end(project: Project, promoted: tuple[str, str]) -> None:
+    now, _ = promoted
+    forecasts(project, now, 0.9)
+    late = SINCE + timedelta(days=project.config().monitoring.retrain.trial + 1)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(late), late)
+    assert (action.kind, number(project)) == ("wait", now)
+    assert "on no trial" in action.reason
