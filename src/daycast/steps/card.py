@@ -161,7 +161,8 @@ def _kinds(settings: Settings, config: Config, data: DataRef, rows: pd.DataFrame
         counted = levels is None or any(level[:1].isdigit() for level in levels)  # such as days to a holiday
         if not counted and len(levels or ()) <= LEVELS and column not in ("day_of_week", "event"):
             flags = np.array([known.get(f"{column}={level}", zero).to_numpy() == 1 for level in levels or ()])
-            found[column] = np.where(flags.any(axis=0), np.asarray(levels or ())[flags.argmax(axis=0)], "")
+            told = np.asarray([level if level != events.NONE else "" for level in levels or ()])
+            found[column] = np.where(flags.any(axis=0), told[flags.argmax(axis=0)], "")
     return found
 
 
