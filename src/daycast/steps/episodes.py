@@ -9,6 +9,7 @@ from daycast.adapters import store
 from daycast.adapters.notices import Notice
 from daycast.adapters.store import Episode
 from daycast.config import Config
+from daycast.core import alarms
 from daycast.settings import Settings
 from daycast.steps.outcomes import MonitoredRef
 
