@@ -82,7 +82,7 @@ def test_the_automation_of_an_alarm_asks_the_rule() -> None:
 
 def test_the_rule_goes_by_the_last_training_that_registered_a_winner(project: Project) -> None:
     config = project.config()
-    today, rule = retrain.today(config), config.monitoring.retrain
+    today, rule = config.dataset.today(), config.monitoring.retrain
     assert retrain.asked(project.settings, config, today, "bad").kind == "wait"
     assert retrain.asked(project.settings, config, today + timedelta(days=rule.longest), "bad").kind == "train"
     assert (

@@ -39,7 +39,7 @@ OVERRIDES = (
     *("backtest.n_targets=21", "backtest.step_size=1", "backtest.n_folds=1", "tuning=none"),
     *("promotion=living", "promotion.champion.coverage=[0,1]", "promotion.champion.least_origins=3"),
     *("monitoring.retrain.cool_down=5", "monitoring.retrain.max_age=90"),
-    *("monitoring.retrain.least=3", "monitoring.windows=4", "monitoring.at_least=3"),
+    "monitoring.retrain.least=3",
 )
 
 

@@ -12,7 +12,7 @@ from daycast.config import Config
 from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
 from daycast.settings import Settings
-from daycast.steps import champion, promote
+from daycast.steps import card, champion
 from daycast.steps.compare import baselines
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
@@ -35,7 +35,7 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
     trained = datetime.fromtimestamp(own[-1].started / 1000, UTC) if own else None
     refused = 0
     for run in reversed(own):
-        if run.tags.get(promote.VERDICT) != "refused":
+        if run.tags.get(card.VERDICT) != "refused":
             break
         refused += 1
     moves = champion.moves(settings, dataset.name)
