@@ -150,7 +150,7 @@ def at(served: Served, whole: Table, cutoffs: Sequence[pd.Timestamp], horizon: i
     first, *_ = cutoffs
     begun = np.isfinite(panel.until(first).y).any(axis=1).all()
     if not begun or panel.ids != served.ids or len(panel.until(first).ds) < served.forecaster.min_history:
-        return pd.concat([from_table(served, until.table(whole, c), horizon) for c in cutoffs], ignore_index=True)
+        return pd.concat([from_table(served, until.upto(whole, c), horizon) for c in cutoffs], ignore_index=True)
     origins = split.origins(whole, pd.DatetimeIndex(cutoffs), horizon)
     return forecasts.check(_issued(served, origins), len(origins) * len(panel.ids) * horizon, served.spec.floor)
 
