@@ -61,13 +61,15 @@ def taken_back(settings: Settings, config: Config, data: DataRef, day: date) -> 
         PromotionError: the one before does not forecast any more; the new one stays.
     """
     dataset, rule = config.dataset, config.monitoring.retrain
-    name, moves = registry.model_name(dataset.name), champion.moves(settings, dataset.name)
+    name = registry.model_name(dataset.name)
+    versions = registry.versions(settings.tracking_uri, name)
+    moves = champion.present(champion.moves(settings, dataset.name), versions)
     now = registry.by_alias(settings.tracking_uri, name, champion.CHAMPION)
     if now is None or moves.empty or moves["to_version"].iloc[-1] != now.number:
         return Action("wait", "the history knows of no promotion of this champion")
     since = moves["decided_at"].iloc[-1].tz_convert(dataset.timezone).date()
     before = history.before(moves, now.number)
-    previous = None if before is None else registry.find(settings.tracking_uri, name, before)
+    previous = next((v for v in versions if v.number == before), None)
     if moves["kind"].iloc[-1] != "promotion" or previous is None or (day - since).days > rule.trial:
         return Action("wait", f"version {now.number} is champion since {since}, and on no trial")
     on = trial(settings, dataset, data, since, (now, previous))
