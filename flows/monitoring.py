@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -14,14 +16,13 @@ from daycast.adapters.store import Episode
 from daycast.config import compose, dataset_only
 from daycast.core import alarms
 from daycast.core.retrain import Action
-from daycast.errors import DaycastError
+from daycast.errors import DaycastError, ToolError
 from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
 from daycast.steps import retrain as retrain_step
-from daycast.steps.data import in_force
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
-from flows import newest, tasks
+from flows import anyway, newest, tasks
 
 ALARM = "daycast.alarm"  # the event
 
@@ -57,7 +58,7 @@ def on_trial(data: DataRef) -> Action:
     here = settings.load()
     config = compose(here.root, [f"dataset={data.dataset}"], fitting=False)
     with tasks.shown("trial", data.dataset):
-        return retrain_step.taken_back(here, config, data, config.dataset.today())
+        return retrain_step.taken_back(here, config, data)
 
 
 @task(task_run_name="tell of a rollback", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
@@ -86,26 +87,44 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
-    failed = None
-    try:
-        data = tasks.prepared(dataset, fetch, as_of)
-    except DaycastError as error:
-        if as_of is not None:
-            raise
-        failed, data = error, in_force(settings.load(), dataset)  # what is late, the last good version tells
-    found = monitor(data.until(as_of))
-    if as_of is None:
-        _tell(found, dataset_only(settings.load().root, dataset).today())
+    if as_of is not None:
+        return monitor(tasks.prepared(dataset, fetch, as_of).until(as_of))
+    faults: list[Exception] = []  # one thing that fails keeps nobody from the others
+    with _collected(faults):
+        data = tasks.prepared(dataset, fetch, None)
+    if faults:
+        data = _last_good(dataset, faults[0])  # it tells what is late
+    found = monitor(data)
+    if found.unlogged is not None:
+        faults.append(ToolError("MLflow to take the figures of the day", found.unlogged, "bring it back"))
+    with _collected(faults):
         if (action := on_trial(data)).kind == "roll back":
             tell_of_rollback(dataset, action.reason)
-    if failed is not None:
-        raise failed
+    with _collected(faults):
+        _tell(found, dataset_only(settings.load().root, dataset).today())
+    if faults:
+        raise faults[0]
     return found
+
+
+@contextmanager
+def _collected(faults: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # raised in the end
+        faults.append(error)
+
+
+def _last_good(dataset: str, fault: Exception) -> DataRef:
+    try:
+        return anyway.last_good(dataset)
+    except DaycastError:
+        raise fault from None
 
 
 def _tell(found: MonitoredRef, today: date) -> None:
     """Tell people, Prefect and the log what they have to be told of by now."""
-    dataset = found.dataset
+    dataset, faults = found.dataset, list[Exception]()
     if raised := alarms.raised(found.alarms, "forecasts"):
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised)
         emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": told})
@@ -113,4 +132,7 @@ def _tell(found: MonitoredRef, today: date) -> None:
         notice = episodes.notice(dataset, episode, found.link)
         log(notice)
         get_run_logger().warning("%s\n%s", notice.title, notice.text())
-        tell_people(found, episode, today)
+        with _collected(faults):
+            tell_people(found, episode, today)
+    if faults:
+        raise faults[0]

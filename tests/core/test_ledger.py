@@ -110,8 +110,20 @@ def test_where_the_season_is_exact_a_miss_is_no_division_by_zero() -> None:
     assert ledger.told(sums(rows.assign(error=0.0)), ["cutoff"])["skill"].tolist() == [0.0]
 
 
-def test_of_two_versions_that_forecast_from_a_cutoff_the_one_that_did_last_serves() -> None:
-    rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came()))
-    later = rows[rows["cutoff"] == DAYS[20]].assign(model_version="2", made_at=pd.Timestamp("2024-03-02"))
-    found = ledger.serving(pd.concat([rows, later]))
-    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [["2"], ["1"]]
+@pytest.mark.parametrize(
+    ("first", "second", "serves"),
+    [
+        ("2024-01-21 06:00", "2024-01-21 18:00", "2"),  # both before a value has come: the last one
+        ("2024-01-21 18:00", "2024-01-21 06:00", "1"),
+        ("2024-01-21 06:00", "2024-03-02", "1"),  # whoever makes up for it later changes nothing
+        ("2024-03-02", "2024-01-21 06:00", "2"),
+        ("2024-03-01", "2024-03-02", "1"),  # of two that came too late, the first
+    ],
+)
+def test_of_two_versions_that_forecast_from_a_cutoff_the_one_that_served_counts(
+    first: str, second: str, serves: str
+) -> None:
+    rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came())).assign(made_at=pd.Timestamp(first, tz="UTC"))
+    other = rows[rows["cutoff"] == DAYS[20]].assign(model_version="2", made_at=pd.Timestamp(second, tz="UTC"))
+    found = ledger.serving(pd.concat([rows, other]))
+    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [[serves], ["1"]]

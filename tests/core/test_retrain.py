@@ -109,15 +109,28 @@ def test_it_says_why_it_waits_and_for_how_long() -> None:
         (Trial(START, 7, 109.0, 100.0, 200.0), 8, None),
         (Trial(START, 6, 999.0, 100.0, 200.0), 8, None),  # too few to tell
         (Trial(START, 20, 999.0, 100.0, 200.0), 22, None),  # the trial is over
-        (Trial(START, 7, 111.0, 200.0, 100.0), 8, "the seasonal naive"),
+        (Trial(START, 7, 111.0, 200.0, 100.0), 8, None),  # the one before would be worse still
     ],
 )
-def test_a_new_champion_goes_back_if_it_does_worse_than_the_one_before_or_the_naive(
+def test_a_new_champion_goes_back_if_it_does_worse_than_the_one_before(
     trial: Trial, day: int, rolls_back: str | None
 ) -> None:
     said = decided(RULE, State(START, 0, START, "bad", trial=trial), START + timedelta(days=day))
     assert (said.kind == "roll back") == (rolls_back is not None)
     assert rolls_back is None or rolls_back in said.reason
+
+
+def test_a_new_champion_that_only_the_naive_beats_is_trained_again() -> None:
+    state = State(START, 0, START, None, trial=Trial(START, 7, 111.0, 200.0, 100.0))
+    said = decided(RULE, state, START + timedelta(days=8))
+    assert said.kind == "train"
+    assert "111 against 100 of the seasonal naive" in said.reason
+
+
+def test_on_the_very_data_that_it_saw_nothing_is_trained_again() -> None:
+    state = State(START, 0, START, "bad", seen=True)
+    assert decided(RULE, state, START + timedelta(days=30)).kind == "wait"
+    assert decided(RULE, replace(state, seen=False), START + timedelta(days=30)).kind == "train"
 
 
 @given(st.integers(0, 100_000), st.floats(1.0, 10.0))

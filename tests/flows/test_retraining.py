@@ -17,6 +17,7 @@ from daycast.adapters import registry, store, tracking
 from daycast.core.lineage import Lineage
 from daycast.steps import champion, retrain
 from daycast.steps.data import frame
+from daycast.steps.register import DATA_UNTIL
 from flows import running
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
@@ -35,17 +36,20 @@ def promoted(project: Project) -> Iterator[tuple[str, str]]:
     now = number(project)
     every = registry.versions(project.settings.tracking_uri, NAME)
     other = next(v.number for v in every if v.number != now and v.tags["daycast.model"] != "gru_quantiles")
+    own = next(v.tags for v in every if v.number == now)
     lines, rows = store.tables.promotions, store.tables.forecasts
     at = datetime(SINCE.year, SINCE.month, SINCE.day, 12, tzinfo=UTC)
     last = len(champion.moves(project.settings, "tiny"))
-    told = {"dataset": "tiny", "run_id": MARK, "decision": {}, "decided_at": at, "kind": "promotion"}
+    told = {"dataset": "tiny", "run_id": own["daycast.run_id"], "decision": {}, "decided_at": at, "kind": "promotion"}
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
         connection.execute(insert(lines).values(number=last + 1, from_version=other, to_version=now, **told))
+    registry.tag(project.settings.tracking_uri, NAME, now, {DATA_UNTIL: SINCE.isoformat()})
     yield now, other
+    registry.tag(project.settings.tracking_uri, NAME, now, {DATA_UNTIL: own[DATA_UNTIL]})
     registry.set_alias(project.settings.tracking_uri, NAME, "champion", now)
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
         connection.execute(lines.delete().where(lines.c.number > last))
-        connection.execute(rows.delete().where(rows.c.run_id == MARK))
+        connection.execute(rows.delete().where(rows.c.config_hash == MARK))
 
 
 def forecasts(project: Project, version: str, off: float) -> None:
@@ -59,8 +63,9 @@ def forecasts(project: Project, version: str, off: float) -> None:
     ]
     made = pd.DataFrame(rows, columns=["unique_id", "cutoff", "ds", "step", "y_hat"])
     assert np.isfinite(made["y_hat"]).all()
+    run = registry.load(project.settings.tracking_uri, NAME, version).version.tags["daycast.run_id"]
     with store.opened(project.settings.store_url) as engine:
-        store.write_forecasts(engine, "tiny", made, ("mine", version), Lineage("data", "commit", "config", MARK))
+        store.write_forecasts(engine, "tiny", made, ("mine", version), Lineage("data", "commit", MARK, run))
 
 
 def test_a_training_that_an_alarm_asks_for_in_the_cool_down_ends_completed_and_says_so(project: Project) -> None:
@@ -80,14 +85,18 @@ def test_the_automation_of_an_alarm_asks_the_rule() -> None:
     assert action.parameters == {"on_alarm": True}
 
 
-def test_the_rule_goes_by_the_last_training_that_registered_a_winner(project: Project) -> None:
+def test_the_rule_goes_by_the_last_training_that_registered_a_winner_and_by_new_data(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = project.config()
     today, rule = config.dataset.today(), config.monitoring.retrain
-    assert retrain.asked(project.settings, config, today, "bad").kind == "wait"
-    assert retrain.asked(project.settings, config, today + timedelta(days=rule.longest), "bad").kind == "train"
-    assert (
-        retrain.asked(project.settings, config, today + timedelta(days=rule.longest), None).kind == "train"
-    )  # its age
+    later = today + timedelta(days=rule.longest)
+    assert "not yet: trained 0 days ago" in retrain.asked(project.settings, config, today, "bad").reason
+    assert "saw all the data" in retrain.asked(project.settings, config, later, "bad").reason
+    newer = project.data.model_copy(update={"version": "newer"})
+    monkeypatch.setattr(retrain, "in_force", lambda *_: newer)
+    assert retrain.asked(project.settings, config, later, "bad").kind == "train"
+    assert retrain.asked(project.settings, config, later, None).kind == "train"  # its age
 
 
 def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
@@ -95,21 +104,21 @@ def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
 ) -> None:
     now, other = promoted
     forecasts(project, now, 0.9)
-    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert action.kind == "roll back"
     assert "from 12 origins" in action.reason
     assert number(project) == other
     line = champion.moves(project.settings, "tiny").iloc[-1]
     assert (line["kind"], line["from_version"], line["to_version"]) == ("rollback", now, other)
     assert line["reason"] == action.reason
-    again = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    again = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert again.kind == "wait"  # what a rollback put there is on no trial
 
 
 def test_a_new_champion_that_does_well_stays(project: Project, promoted: tuple[str, str]) -> None:
     now, _ = promoted
     forecasts(project, now, 0.001)
-    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY), TODAY)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert (action.kind, number(project)) == ("wait", now)
     assert "on trial, and does no worse so far" in action.reason
 
@@ -118,6 +127,6 @@ def test_a_trial_has_an_end(project: Project, promoted: tuple[str, str]) -> None
     now, _ = promoted
     forecasts(project, now, 0.9)
     late = SINCE + timedelta(days=project.config().monitoring.retrain.trial + 1)
-    action = retrain.taken_back(project.settings, project.config(), project.data.until(late), late)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(late))
     assert (action.kind, number(project)) == ("wait", now)
     assert "on no trial" in action.reason

@@ -96,6 +96,8 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
     for one in found.alarms:
         worst = f"; worst: {', '.join(one.series)}" if one.series else ""
         console.line(f"  {'ALARM: ' if one.raised else ''}{one.name}: {one.cause}{worst}")
+    if found.unlogged is not None:
+        console.line(f"  not logged to MLflow: {found.unlogged}")
     for place in filter(None, (found.windows, found.ledger, found.plot, found.steps_plot, found.link)):
         console.line(f"  {place}")
 

@@ -91,10 +91,16 @@ def told(sums: Rows, by: Sequence[str]) -> Rows:
 
 
 def serving(sums: Rows) -> Rows:
-    """Of each cutoff the rows of the version that forecast it last, as two may have, by hand or by a new champion."""
-    newest = sums.groupby(["cutoff", *VERSION])["made_at"].max().reset_index()
-    last = newest.sort_values("made_at", kind="stable").drop_duplicates("cutoff", keep="last")
-    return sums.merge(last[["cutoff", *VERSION]], on=["cutoff", *VERSION])
+    """Of each cutoff the rows of the version that served, as more than one may have forecast it.
+
+    That is the one that forecast it last before any of its values came; where all came too late, as in a backfill, the
+    first: who makes up for it later rewrites nothing.
+    """
+    made = sums.groupby(["cutoff", *VERSION]).agg(made_at=("made_at", "max"), ds=("ds", "min")).reset_index()
+    late = made["made_at"].dt.tz_localize(None) >= made["ds"] + pd.Timedelta(days=1)
+    order = made["made_at"].astype("int64").where(late, -made["made_at"].astype("int64"))
+    first = made.assign(late=late, order=order).sort_values(["late", "order"], kind="stable")
+    return sums.merge(first.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
 
 
 def _inside(y: Float, low: pd.Series[float], high: pd.Series[float]) -> Float:

@@ -59,11 +59,13 @@ class State:
 
     Attributes:
         trained: day of the newest training; ``None`` if there was none.
-        refused: challengers in a row that the gate refused, or that were rolled back.
+        refused: challengers in a row that were refused or rolled back; of an alarm, those since its episode began, as
+            what was refused in quiet times says nothing of now.
         champion_trained: day up to which the champion's training saw data; ``None`` without a champion.
         alarm: the monitoring's verdict of today, in words; ``None`` if it raised none.
         stopgap: whether the champion is a naive baseline, which holds the place until a model is better again.
         trial: of a champion that was promoted and has one before it; else ``None``.
+        seen: whether the newest training saw all the data that there are, so that another one would come out the same.
     """
 
     trained: date | None
@@ -72,6 +74,7 @@ class State:
     alarm: str | None
     stopgap: bool = False
     trial: Trial | None = None
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,14 @@ def cooling(rule: Rule, refused: int) -> int:
 def decided(rule: Rule, state: State, today: date) -> Action:
     """What to do today: take back a new champion that does worse, train again, or wait.
 
-    A rollback comes first, as it helps at once. An alarm trains, and so does a champion that is too old, or a naive
-    baseline, which never raises an alarm as it is what others are held against; none does before the cool-down is over.
-    The cool-down counts from the last training, whatever came of it.
+    A rollback comes first, as it helps at once. An alarm trains, and so does a champion that is too old, one that does
+    worse than the seasonal naive on its trial where the one before would have done so too, or a naive baseline, which
+    never raises an alarm as it is what others are held against; none does before the cool-down is over, or on data that
+    were trained on already. The cool-down counts from the last training, whatever came of it.
     """
-    if (worse := _fails(rule, state.trial, today)) is not None:
-        return Action("roll back", worse)
+    trial = _of_weight(rule, state.trial, today)
+    if trial is not None and trial.champion > (1 + rule.worse) * trial.previous:
+        return Action("roll back", _told(rule, trial, "the champion before", trial.previous))
     wait = cooling(rule, state.refused)
     since = None if state.trained is None else (today - state.trained).days
     age = None if state.champion_trained is None else (today - state.champion_trained).days
@@ -106,6 +111,8 @@ def decided(rule: Rule, state: State, today: date) -> Action:
         why = "there is no champion"
     elif state.alarm is not None:
         why = f"alarm: {state.alarm}"
+    elif trial is not None and trial.champion > (1 + rule.worse) * trial.naive:
+        why = _told(rule, trial, "the seasonal naive", trial.naive)
     elif state.stopgap:
         why = "the champion is a naive baseline, a stopgap"
     elif age >= rule.max_age:
@@ -115,17 +122,20 @@ def decided(rule: Rule, state: State, today: date) -> Action:
     if since is not None and since < wait:
         refusals = f" after {state.refused} refusals in a row" if state.refused else ""
         return Action("wait", f"not yet: trained {since} days ago, cooling down for {wait}{refusals}; {why}")
+    if state.seen:
+        return Action("wait", f"the newest training saw all the data that there are; {why}")
     return Action("train", why)
 
 
-def _fails(rule: Rule, trial: Trial | None, today: date) -> str | None:
-    """Why a new champion has to go; ``None`` if it may stay, or can't be told yet."""
+def _of_weight(rule: Rule, trial: Trial | None, today: date) -> Trial | None:
+    """The trial, if it can tell by now and is not over."""
     if trial is None or trial.origins < rule.least or (today - trial.since).days > rule.trial:
         return None
-    for name, error in (("the champion before", trial.previous), ("the seasonal naive", trial.naive)):
-        if trial.champion > (1 + rule.worse) * error:
-            return (
-                f"since {trial.since}, from {trial.origins} origins, MAE {trial.champion:,.4g} against {error:,.4g} of "
-                f"{name}; {100 * rule.worse:.0f} % more is allowed"
-            )
-    return None
+    return trial
+
+
+def _told(rule: Rule, trial: Trial, name: str, error: float) -> str:
+    return (
+        f"since {trial.since}, from {trial.origins} origins, MAE {trial.champion:,.4g} against {error:,.4g} of {name}; "
+        f"{100 * rule.worse:.0f} % more is allowed"
+    )

@@ -39,7 +39,8 @@ class Standing(BaseModel):
         since: day since when the champion is one.
         trained: the day of the newest training.
         refused: challengers in a row that were refused or rolled back.
-        alarm: whether there was one.
+        alarmed: the newest day with an alarm.
+        refused_since: as ``refused``, since the alarm's episode began.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +51,8 @@ class Standing(BaseModel):
     since: date
     trained: date
     refused: int
-    alarm: bool
+    alarmed: date | None
+    refused_since: int
 
 
 class Day(BaseModel):

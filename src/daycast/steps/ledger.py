@@ -8,6 +8,7 @@ from daycast.adapters import registry, store
 from daycast.config import Config
 from daycast.core import ledger as core
 from daycast.core.frame import Panel
+from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps.register import DATA_UNTIL
 
@@ -37,12 +38,19 @@ def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timest
     """The ledger's rows of target days up to ``until``, of each cutoff those of the version that forecast it last.
 
     Rows of versions that had seen something after their cutoffs tell nothing of how they forecast, and are left out:
-    `daycast forecast --as-of` makes such. A version that is gone, or does not say, is believed.
+    `daycast forecast --as-of` makes such. A version that is gone, or does not say, is believed, and so are all while
+    MLflow does not answer: alarms have to be raised on such days too.
     """
     with store.opened(settings.store_url) as engine:
         sums = store.read_ledger(engine, dataset, since)
-    found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
-    seen = {v.number: pd.Timestamp(v.tags[DATA_UNTIL]) for v in found if DATA_UNTIL in v.tags}
-    of = pd.to_datetime(sums["model_version"].map(seen))
+    try:
+        registry.require_answer(settings.tracking_uri)
+        found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+    except ToolError:
+        found = []
+    # By their runs too: numbers start anew in another registry.
+    seen = {(v.number, v.tags.get("daycast.run_id")): v.tags[DATA_UNTIL] for v in found if DATA_UNTIL in v.tags}
+    by = zip(sums["model_version"], sums["run_id"], strict=True)
+    of = pd.to_datetime(pd.Series([seen.get(one) for one in by], index=sums.index, dtype="object"))
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
     return core.serving(sums).sort_values(["cutoff", "ds"], ignore_index=True)

@@ -63,7 +63,8 @@ class Life:
             since=day,
             trained=day,
             refused=0,
-            alarm=False,
+            alarmed=None,
+            refused_since=0,
         )
         return Day(day=day, forecast_by=None, decision=f"train: {why}", events=(event,), standing=standing)
 
@@ -74,17 +75,20 @@ class Life:
         forecast.keep(self.settings, self.data, version, self.stretches.rows(version, [cutoff]))
         raised = alarms.raised(monitor.look(self.settings, self.config, self.data.until(day)).alarms, "forecasts")
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised) or None
+        if told and (before.alarmed is None or (day - before.alarmed).days >= self.config.monitoring.calm_days):
+            before = before.model_copy(update={"refused_since": 0})  # another episode
         state = retrain.State(
             trained=before.trained,
-            refused=before.refused,
+            refused=before.refused_since if told else before.refused,
             champion_trained=before.champion_trained,
             alarm=told,
             stopgap=before.model in baselines(self.config),
             trial=self._trial(day, before),
         )
         action = retrain.decided(self.config.monitoring.retrain.rule(), state, day)
-        events = [Event(day=day, kind="alarm", reason=told)] if told and not before.alarm else []
-        standing = before.model_copy(update={"alarm": told is not None})
+        new = told is not None and (before.alarmed is None or (day - before.alarmed).days > 1)
+        events = [Event(day=day, kind="alarm", reason=told)] if told and new else []
+        standing = before.model_copy(update={"alarmed": day} if told else {})
         if action.kind == "roll back":
             event, changes = self._rolled_back(day, action.reason, before)
         elif action.kind == "train":
@@ -129,7 +133,7 @@ class Life:
         event = Event(day=day, kind="rollback", reason=reason, version=back.number, model=model)
         trained = pd.Timestamp(back.tags[DATA_UNTIL]).date()
         changes = {"champion": back.number, "model": model, "champion_trained": trained, "previous": None}
-        return event, {**changes, "since": day, "refused": before.refused + 1}
+        return event, {**changes, "since": day, **_refused(before)}
 
     def _trained(self, day: date, why: str, before: Standing) -> tuple[Event, dict[str, Any]]:
         """Train as of a day, and let the gate decide; the same again where a kill came in between."""
@@ -144,7 +148,18 @@ class Life:
                 raise
             reason = "; ".join(f"{c.name}: {c.reason}" for c in found.checks if not c.passed)
             event = Event(day=day, kind="refusal", reason=reason, **told)
-            return event, {"trained": day, "refused": before.refused + 1}
+            return event, {"trained": day, **_refused(before)}
         event = Event(day=day, kind="promotion", reason=found.decision.reasons[-1], **told)
         changes = {"champion": found.version.version, "model": found.version.model, "champion_trained": day}
-        return event, {**changes, "previous": before.champion, "since": day, "trained": day, "refused": 0}
+        return event, {
+            **changes,
+            "previous": before.champion,
+            "since": day,
+            "trained": day,
+            "refused": 0,
+            "refused_since": 0,
+        }
+
+
+def _refused(before: Standing) -> dict[str, int]:
+    return {"refused": before.refused + 1, "refused_since": before.refused_since + 1}

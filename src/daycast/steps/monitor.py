@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from daycast.adapters import report, store, tracking
+from daycast.adapters import registry, report, store, tracking
 from daycast.config import Config
 from daycast.core import alarms as core
 from daycast.core import content, ledger
 from daycast.core.alarms import Alarm
+from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import ledger as ledger_step
 from daycast.steps import watch
@@ -36,7 +37,7 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
     As of a past day, errors are kept all the same, for they are what they are, and nothing else is: no run in MLflow.
 
     Raises:
-        ToolError: the store can't be read or written, or MLflow refuses.
+        ToolError: the store can't be read or written.
     """
     dataset, rule = config.dataset, config.monitoring
     until, counts, sums, told = look(settings, config, data)
@@ -62,7 +63,13 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         plot=str(folder / PLOT) if len(recent) else None,
         steps_plot=str(folder / STEPS_PLOT) if len(recent) else None,
     )
-    return found if data.as_of is not None else _recorded(settings, found, head, recent)
+    if data.as_of is not None:
+        return found
+    try:
+        registry.require_answer(settings.tracking_uri)
+        return _recorded(settings, found, head, recent)
+    except ToolError as error:  # what was found has to be told all the same
+        return found.model_copy(update={"unlogged": error.found})
 
 
 class Look(NamedTuple):

@@ -31,6 +31,7 @@ class MonitoredRef(Reference):
         plot: picture of skill, coverage and bias over time; ``steps_plot``: of the error by horizon step.
         run_id: the run in MLflow that holds all this; ``None`` as of a past day, which is only looked at.
         link: its address in a server's UI.
+        unlogged: why there is no such run though there should be.
     """
 
     dataset: str
@@ -54,6 +55,7 @@ class MonitoredRef(Reference):
     steps_plot: str | None
     run_id: str | None = None
     link: str | None = None
+    unlogged: str | None = None
 
 
 class AlarmsRef(Reference):

@@ -46,16 +46,16 @@ def span(settings: Settings, config: Config, data: DataRef, first: date, last: d
     """The days with observations from ``first`` to ``last``, and the same from ``first`` to the end of the data.
 
     Raises:
-        ConfigError: there are none, or ``first`` has no day before it.
+        ConfigError: there are fewer than two, or ``first`` has no day before it.
     """
     every = observed(arrays(settings, config.dataset.spec(), data))
     later = every[every.normalize() >= pd.Timestamp(first)]
     cutoffs = later[later.normalize() <= pd.Timestamp(last)]
     earlier = every[every.normalize() < pd.Timestamp(first)]
-    if not len(cutoffs) or not len(earlier):
+    if len(cutoffs) < 2 or not len(earlier):  # of one day nothing has come by its end
         raise ConfigError(
-            f"a range inside the observations of {data.dataset}, {every[0].date()} .. {every[-1].date()}, and after "
-            "the first of them",
+            f"two days or more inside the observations of {data.dataset}, {every[0].date()} .. {every[-1].date()}, and "
+            "after the first of them",
             f"{first} .. {last}",
             "choose another range",
         )

@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from daycast.adapters import registry, tracking
+from daycast.adapters import registry, store, tracking
 from daycast.config import Config
 from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
+from daycast.errors import DaycastError, ToolError
 from daycast.settings import Settings
 from daycast.steps import card, champion
 from daycast.steps.compare import baselines
+from daycast.steps.data import arrays, in_force
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED
@@ -24,7 +26,7 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
     """Whether to train on a day, by when the last training was, what the gate said, and how old the champion is.
 
     Only runs that registered a winner count: one that failed is tried again. So do trainings by hand, but for those as
-    of a past day.
+    of a past day. Of refusals, those since the alarm's episode began.
 
     Args:
         alarm: in words; ``None`` if there is none.
@@ -33,13 +35,17 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
     found = tracking.finished(tracker(settings), dataset.name, REGISTERED)
     own = [run for run in found if "daycast.as_of" not in run.tags]
     trained = datetime.fromtimestamp(own[-1].started / 1000, UTC) if own else None
+    began = None if alarm is None else _began(settings, dataset.name)
+    since = pd.Timestamp.min if began is None else pd.Timestamp(began)
     refused = 0
     for run in reversed(own):
-        if run.tags.get(card.VERDICT) != "refused":
+        started = pd.Timestamp(run.started, unit="ms", tz="UTC").tz_convert(dataset.timezone).tz_localize(None)
+        if run.tags.get(card.VERDICT) != "refused" or started < since:
             break
         refused += 1
     moves = champion.moves(settings, dataset.name)
-    refused += int(len(moves) > 0 and moves["kind"].iloc[-1] == "rollback")
+    if len(moves) and moves["kind"].iloc[-1] == "rollback":
+        refused += int(moves["decided_at"].iloc[-1].tz_convert(dataset.timezone).tz_localize(None) >= since)
     now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset.name), champion.CHAMPION)
     until = None if now is None else pd.Timestamp(now.tags[DATA_UNTIL]).date() if DATA_UNTIL in now.tags else date.min
     state = State(
@@ -48,33 +54,48 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
         champion_trained=until,
         alarm=alarm,
         stopgap=now is not None and now.tags["daycast.model"] in baselines(config),
+        seen=bool(own) and own[-1].tags.get("daycast.data_version") == in_force(settings, dataset.name).version,
     )
     return retrain.decided(config.monitoring.retrain.rule(), state, day)
 
 
-def taken_back(settings: Settings, config: Config, data: DataRef, day: date) -> Action:
-    """Roll a new champion back if it does worse on its trial than the one before would have, or than the naive.
+def _began(settings: Settings, dataset: str) -> date | None:
+    """First day of the alarm on forecasts that goes on."""
+    with store.opened(settings.store_url) as engine:
+        return store.alarm_began(engine, dataset, "forecasts")
 
-    A champion that was put there by hand, or by a rollback, is on no trial.
+
+def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
+    """Roll a new champion back if it does worse on its trial than the one before would have.
+
+    A champion that was put there by hand, or by a rollback, is on no trial. A trial's days are those of the data, so
+    that late ones don't end it.
 
     Raises:
         PromotionError: the one before does not forecast any more; the new one stays.
     """
     dataset, rule = config.dataset, config.monitoring.retrain
+    registry.require_answer(settings.tracking_uri)
     name = registry.model_name(dataset.name)
     versions = registry.versions(settings.tracking_uri, name)
     moves = champion.present(champion.moves(settings, dataset.name), versions)
     now = registry.by_alias(settings.tracking_uri, name, champion.CHAMPION)
     if now is None or moves.empty or moves["to_version"].iloc[-1] != now.number:
         return Action("wait", "the history knows of no promotion of this champion")
-    since = moves["decided_at"].iloc[-1].tz_convert(dataset.timezone).date()
+    since = pd.Timestamp(now.tags[DATA_UNTIL]).date()  # the first day that it had not seen
+    newest = arrays(settings, dataset.spec(), data).panel.cutoff.date()
     before = history.before(moves, now.number)
     previous = next((v for v in versions if v.number == before), None)
-    if moves["kind"].iloc[-1] != "promotion" or previous is None or (day - since).days > rule.trial:
-        return Action("wait", f"version {now.number} is champion since {since}, and on no trial")
-    on = trial(settings, dataset, data, since, (now, previous))
-    action = retrain.decided(rule.rule(), State(day, 0, day, None, trial=on), day)
+    if moves["kind"].iloc[-1] != "promotion" or previous is None or (newest - since).days > rule.trial:
+        return Action("wait", f"version {now.number}, of data up to {since}, is on no trial")
+    try:
+        on = trial(settings, dataset, data, since, (now, previous))
+    except ToolError:
+        raise
+    except DaycastError as error:
+        return Action("wait", f"version {previous.number}, the champion before, does not forecast: {error.found}")
+    action = retrain.decided(rule.rule(), State(newest, 0, newest, None, trial=on), newest)
     if action.kind == "roll back":
         champion.rollback(settings, dataset, previous.number, action.reason, dry_run=False, data=data)
         return action
-    return Action("wait", f"version {now.number} is champion since {since}, on trial, and does no worse so far")
+    return Action("wait", f"version {now.number}, of data up to {since}, is on trial, and does no worse so far")

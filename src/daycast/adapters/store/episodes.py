@@ -70,6 +70,14 @@ def follow_alarms(
         connection.commit()
 
 
+def alarm_began(engine: Engine, dataset: str, topic: str) -> date | None:
+    """First day of a topic's episode that is not over; ``None`` without one."""
+    own = episodes.c
+    query = select(own.began).where(own.dataset == dataset, own.topic == topic, own.ended.is_(None))
+    with engine.connect() as connection:
+        return connection.execute(query.order_by(own.began.desc()).limit(1)).scalar_one_or_none()
+
+
 def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequence[Episode]:
     """What people have to be told of on a day: alarms that began, go on for ``remind`` since, or ended."""
     own = episodes.c
