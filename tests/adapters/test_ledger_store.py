@@ -195,9 +195,13 @@ def test_old_days_are_not_looked_at_again(engine: Engine) -> None:
 def test_the_worst_series_comes_first(engine: Engine) -> None:
     write(engine, [20])
     judge(engine, panel(30))
-    worst = store.worst_series(engine, "cta", (DAYS[21], DAYS[23]), 5)
-    assert worst["unique_id"].tolist() == ["rail", "bus"]
-    assert worst["mae"].tolist() == pytest.approx([44.0, 22.0])
+    by, days = ("1", "run"), (DAYS[21], DAYS[23])
+    worst = store.worst_series(engine, "cta", by, days, 5)
+    came = panel(30)
+    share = {n: worst.set_index("unique_id")["mae"][n] / came.y[i, 21:24].mean() for i, n in enumerate(came.ids)}
+    assert worst["unique_id"].tolist() == sorted(share, key=lambda name: -share[name])
+    assert worst["share"].tolist() == pytest.approx(sorted(share.values(), reverse=True))
+    assert store.worst_series(engine, "cta", ("2", "run"), days, 5).empty
 
 
 DAY, CALM, REMIND = date(2024, 1, 1), timedelta(days=3), timedelta(days=7)

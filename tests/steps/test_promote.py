@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -263,6 +264,64 @@ def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
     assert alias(project, "champion").number == easy.version.version
 
 
+def test_a_version_that_never_was_champion_is_not_gone_back_to(project: Project, easy: After) -> None:
+    lines = history(project)
+    ever = {*lines["to_version"], *lines["from_version"].dropna()}
+    never = [v.number for v in registry.versions(project.settings.tracking_uri, NAME) if v.number not in ever]
+    assert never
+    with pytest.raises(PromotionError, match=r"(?s)never was one.*--force"):
+        champion.rollback(project.settings, project.config().dataset, never[0], "why not", dry_run=False)
+    assert alias(project, "champion").number == easy.version.version
+
+
+def test_a_move_whose_tags_can_not_be_written_is_made_and_told_by_the_next(
+    project: Project, strict: After, easy: After, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise ToolError("MLflow to answer", "no", "start it")
+
+    dataset, why = project.config().dataset, "to begin with"
+    promote.override(project.settings, dataset, strict.version.version, why)
+    before = len(history(project))
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "tag", refused)
+        promote.override(project.settings, dataset, easy.version.version, why)
+    assert len(history(project)) == before + 1
+    promote.override(project.settings, dataset, easy.version.version, why)
+    assert len(history(project)) == before + 1
+    for version, now in ((easy, True), (strict, False)):
+        found = registry.find(project.settings.tracking_uri, NAME, version.version.version)
+        assert found is not None
+        assert found.tags[champion.SERVED].endswith("now") is now
+
+
+def test_the_commands_go_back_tell_of_it_and_the_next_forecast_is_the_former_champions(
+    project: Project, strict: After, easy: After
+) -> None:
+    def daycast(*words: str, code: int = 0) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "daycast", *words, "dataset=tiny", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if not code else done.stderr
+
+    for after in (strict, easy):
+        promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
+    assert daycast("champion")["version"] == easy.version.version
+    moved = daycast("rollback", "--reason", "too low")
+    assert (moved["from"], moved["to"], moved["moved"]) == (easy.version.version, strict.version.version, True)
+    assert daycast("champion")["version"] == strict.version.version
+    line = daycast("history")["history"][-1]
+    assert (line["kind"], line["to_version"], line["reason"]) == ("rollback", strict.version.version, "too low")
+    made = daycast("forecast")
+    assert (made["role"], made["served_by"]["version"]) == ("champion", strict.version.version)
+    said = daycast("rollback", "--to", "4711", code=PromotionError.exit_code)
+    assert "4711" in said
+
+
 @pytest.mark.parametrize("to", ["4711", None, "same"])
 def test_there_is_no_way_back_to_what_is_not_there(project: Project, easy: After, to: str | None) -> None:
     dataset = project.config().dataset
@@ -345,7 +404,7 @@ def test_a_refused_decision_promotes_nothing(project: Project, strict: After, ea
     before = history(project)
     tracking.put(project.tracking, strict.outcome.run.run_id, {"decision.json": refused})
     try:
-        with pytest.raises(PromotionError, match="every check of the gate passed"):
+        with pytest.raises(PromotionError, match="a run that decided for a model"):
             promote.promote(project.settings, "tiny", strict.outcome.run.run_id)
     finally:
         tracking.put(project.tracking, strict.outcome.run.run_id, {"decision.json": told})

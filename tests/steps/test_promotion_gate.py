@@ -96,6 +96,19 @@ def judged(
     return {check.name: check for check in found}
 
 
+def refused(project: Project, run: str, before: str, name: str) -> None:
+    """Promoting the run's winner over the version ``before`` fails by that check, and nothing of it moves."""
+    crown(project, before)
+    moves = champion.moves(project.settings, "tiny")
+    with pytest.raises(PromotionError, match=f"{name}: "):
+        promote.promote(project.settings, "tiny", run, asked())
+    now = registry.by_alias(project.settings.tracking_uri, NAME, "champion")
+    assert now is not None
+    assert now.number == before
+    pd.testing.assert_frame_equal(champion.moves(project.settings, "tiny"), moves)
+    assert tracking.find(project.tracking, run).tags["daycast.gate"] == "refused"
+
+
 def failed(checks: dict[str, Check]) -> set[str]:
     return {name for name, check in checks.items() if not check.passed}
 
@@ -109,7 +122,6 @@ def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence
     found = promote.judged(project.settings, "tiny", run, asked())
     assert [check.name for check in found.checks if not check.passed] == []
     assert {check.name for check in found.checks} >= {
-        "winner of its run",
         "not rolled back before",
         "data validated",
         "age of data",
@@ -132,7 +144,10 @@ def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence
         line = store.read_promotions(engine, "tiny").iloc[-1]
     assert line["decision"] == told
     assert (line["from_version"], line["to_version"]) == (runs["naive"][1], version)
-    assert promote.judged(project.settings, "tiny", run, asked()).checks == ()  # it is champion already
+    again = promote.judged(project.settings, "tiny", run, asked())  # it is champion already, by these checks
+    assert [(c.name, c.passed) for c in again.checks] == [(c.name, True) for c in found.checks]
+    assert promote.obey(project.settings, "tiny", run, again, asked()).version == version
+    assert json.loads(tracking.text(project.tracking, run, promote.GATE)) == told
 
 
 @pytest.mark.usefixtures("back")
@@ -291,6 +306,7 @@ def fitted_on_all(project: Project, version: str) -> Callable[[dict[str, np.ndar
     return change
 
 
+@pytest.mark.usefixtures("back")
 def test_a_model_that_has_learned_from_the_days_it_is_judged_by_is_refused(
     project: Project, runs: dict[str, tuple[str, str]]
 ) -> None:
@@ -298,10 +314,12 @@ def test_a_model_that_has_learned_from_the_days_it_is_judged_by_is_refused(
     assert "fitted on what it says" not in failed(judged(project, run, version, runs["day_type_naive"][1]))
     with tampered(project, version, fitted_on_all(project, version)):
         found = judged(project, run, version, runs["day_type_naive"][1])
+        refused(project, run, runs["day_type_naive"][1], "fitted on what it says")
     assert "fitted on what it says" in failed(found)
     assert found["loads and repeats itself"].passed  # nothing else tells
 
 
+@pytest.mark.usefixtures("back")
 def test_a_training_that_leaks_is_refused(
     project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,17 +331,21 @@ def test_a_training_that_leaks_is_refused(
     version = promote.decided(project.settings, run)[1]["sarima"].version
     found = judged(project, run, version, runs["day_type_naive"][1], overrides=given[1:3])
     assert "fitted on what it says" in failed(found)
+    refused(project, run, runs["day_type_naive"][1], "fitted on what it says")
 
 
+@pytest.mark.usefixtures("back")
 def test_a_model_of_another_scale_is_refused(project: Project, runs: dict[str, tuple[str, str]]) -> None:
     run, version = runs["gru"]
     clean = failed(judged(project, run, version, runs["day_type_naive"][1], margin=0.0))
     with tampered(project, version, everything(0.0, 30.0)):
         found = judged(project, run, version, runs["day_type_naive"][1])
+        refused(project, run, runs["day_type_naive"][1], "better than the champion")
     assert {"better than the champion", "better than naive"} <= failed(found)
     assert "better than naive" not in clean
 
 
+@pytest.mark.usefixtures("back")
 def test_a_model_that_gives_no_numbers_is_refused(project: Project, runs: dict[str, tuple[str, str]]) -> None:
     run, version = runs["gru"]
     folder = registry.load(project.settings.tracking_uri, NAME, version).folder
@@ -333,6 +355,7 @@ def test_a_model_that_gives_no_numbers_is_refused(project: Project, runs: dict[s
     try:
         save_file(weights, file)
         found = judged(project, run, version, runs["day_type_naive"][1])
+        refused(project, run, runs["day_type_naive"][1], "forecasts at recent origins")
     finally:
         file.write_bytes(kept)
     assert {"forecasts at recent origins", "loads and repeats itself"} <= failed(found)
@@ -388,6 +411,31 @@ def test_a_champion_that_does_not_forecast_any_more_is_nothing_to_beat(
         told.write_bytes(kept)
     assert "nothing to beat" in found["the champion forecasts"].reason
     assert "better than the champion" not in found
+
+
+def test_a_champion_that_fails_at_an_origin_but_forecasts_today_lets_nobody_through(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_table, calls = serving.from_table, 0
+
+    def fails_once(served: Any, known: Any, horizon: int) -> pd.DataFrame:
+        nonlocal calls
+        calls += 1
+        if calls == 25:  # of 20 origins of the challenger, then the champion's
+            raise MemoryError("for a moment")
+        return from_table(served, known, horizon)
+
+    monkeypatch.setattr(serving, "from_table", fails_once)
+    found = judged(project, *runs["naive"], runs["day_type_naive"][1])
+    assert calls > 25
+    assert not found["the champion forecasts"].passed
+    assert "MemoryError: for a moment" in found["the champion forecasts"].reason
+
+
+def test_the_chance_that_is_allowed_is_shared_by_the_models_that_the_winner_was_chosen_from() -> None:
+    limits = Championship(**{**LIMITS, "significance": 0.1})
+    assert limits.limits(4).significance == pytest.approx(0.025)
+    assert limits.limits(1).significance == pytest.approx(0.1)
 
 
 def test_data_that_were_not_validated_are_no_ground(project: Project, runs: dict[str, tuple[str, str]]) -> None:

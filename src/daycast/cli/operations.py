@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, Debug, Overrides, Quiet, ready
+from daycast.cli.options import AsJson, Debug, Overrides, Quiet, dataset_alone, ready
 from daycast.errors import ToolError
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="This port and no other; by default a free one.")]
@@ -39,6 +39,7 @@ def up(
 
         daycast up dataset=cta --detach
     """
+    dataset_alone(overrides)
     here, configured = ready(overrides, debug)
     from daycast.cli import console, interrupt, overview
     from flows import programs, servers
@@ -127,6 +128,7 @@ def deploy(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = 
 
         daycast deploy dataset=cta
     """
+    dataset_alone(overrides)
     here, configured = ready(overrides, debug)
     from daycast.cli import console
     from flows import deploying

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daycast.errors import ConfigError
+
 if TYPE_CHECKING:
     from daycast.config import Config
     from daycast.settings import Settings
@@ -35,6 +37,20 @@ def ready(overrides: list[str] | None, debug: bool = False, *, fitting: bool = F
     here = settings.load()
     settings.apply(here, debug)
     return here, config.compose(here.root, overrides or [], fitting=fitting)
+
+
+def dataset_alone(overrides: list[str] | None) -> None:
+    """Refuse overrides that a flow would not see, as it reads the configuration where it runs.
+
+    Raises:
+        ConfigError: there is another one than ``dataset=NAME``.
+    """
+    if others := [one for one in overrides or [] if not one.startswith("dataset=")]:
+        raise ConfigError(
+            "dataset=NAME alone: schedules and monitoring take all else from conf/",
+            " ".join(others),
+            "change the values in conf/, or choose other files in conf/config.yaml",
+        )
 
 
 def trainable(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:

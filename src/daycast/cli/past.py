@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, dataset_alone, day, ready, trainable
 from daycast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def monitor(
         return
     if dry_run:
         raise ConfigError("--dry-run with --replay", "--dry-run alone", "monitoring changes nothing: leave it out")
+    dataset_alone(overrides)
     _, configured = ready(overrides, debug)
     from flows.monitoring import monitoring
     from flows.running import start

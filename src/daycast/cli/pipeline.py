@@ -59,6 +59,13 @@ def run(
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return
+    if loose := [one for one in overrides or [] if one.startswith("promotion.champion")]:
+        raise ConfigError(
+            "the gate before the champion as a file in conf/promotion/ has it",
+            " ".join(loose),
+            "write a file there and choose it with promotion=NAME, or overrule the gate: `daycast promote --version N "
+            "--force --reason TEXT`",
+        )
     here, outcome = _train(overrides, "forecast", fetch, quiet, debug, as_of)
     console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
 

@@ -142,6 +142,7 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> Non
 def show_checks(judged: Judged) -> None:
     """The gate's checks as a table, and the verdict."""
     if not judged.checks:
+        console.line("  nothing was judged: it won as of a past day, or is champion by other means than this run")
         return
     lines = [{"": "passed" if c.passed else "FAILED", "check": c.name, "reason": c.reason} for c in judged.checks]
     beside = f"beside version {judged.champion}" if judged.champion else "without a champion to compare with"

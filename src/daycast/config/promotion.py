@@ -14,14 +14,18 @@ class Championship(Section):
 
     origins: int = Field(ge=1, le=1000, description="newest origins, all their days come, that both forecast from")
     step_size: int = Field(ge=1, description="timestamps between them")
-    least_origins: int = Field(ge=1, description="how many of them at least neither of both was fitted on")
+    least_origins: int = Field(
+        ge=1,
+        description="how many of them at least neither of both was fitted on; more "
+        "where significance is asked for: as many as five stretches of the horizon that don't overlap",
+    )
     series: int = Field(ge=1, description="of more series than these, so many are drawn, always the same ones")
     margin: float = Field(ge=0, lt=1, description="relative improvement over the champion that is required")
     significance: float | None = Field(
         gt=0,
         lt=1,
-        description="chance at most that a challenger passes that is no better than the champion, by a bootstrap of "
-        "origins in blocks and by the test of Diebold and Mariano; null: the margin alone counts",
+        description="chance at most that any of a run's models passes that is no better than the champion, by a "
+        "bootstrap of origins in blocks and by the test of Diebold and Mariano; null: the margin alone counts",
     )
     step_worse: float = Field(ge=0, description="how much worse than the champion any horizon step may be, a fraction")
     series_worse: float = Field(ge=0, description="of many series: from where on one is much worse, a fraction")
@@ -49,10 +53,15 @@ class Championship(Section):
             raise ValueError(f"coverage {list(self.coverage)}: expected two fractions, the lower one first")
         return self
 
-    def limits(self) -> Limits:
-        """As ``core.gate`` takes them."""
-        asked = ("margin", "significance", "step_worse", "series_worse", "series_share", "coverage")
-        return Limits(**{name: getattr(self, name) for name in asked})
+    def limits(self, rivals: int = 1) -> Limits:
+        """As ``core.gate`` takes them.
+
+        Args:
+            rivals: models that the challenger was chosen from, by Bonferroni's correction.
+        """
+        asked = ("margin", "step_worse", "series_worse", "series_share", "coverage")
+        level = None if self.significance is None else self.significance / rivals
+        return Limits(**{name: getattr(self, name) for name in asked}, significance=level)
 
 
 class Promotion(Section):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from daycast.adapters import registry, store
 from daycast.config import Dataset
-from daycast.core import parts
+from daycast.core import history, parts
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
 from daycast.steps.champion import moves, present
@@ -23,8 +23,8 @@ from daycast.steps.register import DATA_UNTIL
 def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last: date) -> tuple[Planned, ...]:
     """The days from ``first`` to ``last`` with an observation of their own, oldest first.
 
-    A day is forecast by the newest version that was ever champion and had seen nothing after that day: neither its fit
-    nor its choice nor its bands. So what is made now is what could have been made then, also by a version that was
+    A day is forecast by the newest version that was champion, was not rolled back since, and had seen nothing after
+    that day: neither its fit nor its choice nor its bands. So what is made now is what could have been made then, also by a version that was
     trained since, as of a day before.
 
     Raises:
@@ -72,7 +72,8 @@ def _champions(settings: Settings, dataset: str) -> list[tuple[registry.Version,
     Versions from before that was written down may have seen anything, so they don't count.
     """
     found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
-    promoted = set(present(moves(settings, dataset), found)["to_version"])
+    lines = present(moves(settings, dataset), found)
+    promoted = {number for number in lines["to_version"] if not history.rolled_back(lines, number)}
     may = [v for v in found if v.number in promoted or WON_THEN in v.tags]
     dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in may if DATA_UNTIL in v.tags]
     return sorted(dated, key=lambda one: (one[1], int(one[0].number)), reverse=True)

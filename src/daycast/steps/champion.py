@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -17,7 +18,7 @@ from daycast.adapters import registry, store
 from daycast.config import Dataset
 from daycast.core import forecast as core
 from daycast.core import history
-from daycast.errors import ConfigError, DaycastError, PromotionError
+from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps import serving
 from daycast.steps.data import arrays, in_force
@@ -65,6 +66,7 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
             f"MLflow's, {settings.store_url}",
             "set DAYCAST_STORE_URL to another file, or both to databases of a PostgreSQL server",
         )
+    versions = registry.versions(settings.tracking_uri, name)
     with store.opened(settings.store_url) as engine, store.moving(engine, dataset) as turn:
         now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
         number = None if now is None else now.number
@@ -75,19 +77,21 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
                 f"version {number}, which took its place meanwhile",
                 "decide again: repeat the command",
             )
-        if turn.newest == number == to:
-            return
-        if why.kind == "promotion" and history.rolled_back(turn.moves(), to):
+        lines = turn.moves()
+        done = turn.newest == number == to
+        if not done and why.kind == "promotion" and history.rolled_back(present(lines, versions), to):
             raise PromotionError(
                 f"version {to}, as the gate judged it",
                 "it was rolled back meanwhile",
                 "decide again: repeat the command",
             )
-        before = turn.newest if number == to else number
-        turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
-        registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
-    for version in filter(None, (before, to)):
-        _tell_when(settings, dataset, version)
+        before = lines["from_version"].iloc[-1] if done else turn.newest if number == to else number
+        if not done:
+            turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
+            registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
+    with suppress(ToolError):  # it has moved: to fail now would make people do it again, and go further
+        for version in filter(None, (before, to)):
+            _tell_when(settings, dataset, version)
 
 
 def _tell_when(settings: Settings, dataset: str, number: str) -> None:
@@ -181,6 +185,13 @@ def rollback(
     if version is None:
         raise PromotionError(
             f"version {target} of {name}", "there is none, or not any more", "name another one with --to"
+        )
+    known = {*lines["to_version"], *lines["from_version"].dropna()}
+    if target not in known:
+        raise PromotionError(
+            f"a former champion of {dataset.name} among {sorted(known, key=int)}",
+            f"version {target}, which never was one",
+            f"insist: `daycast promote dataset={dataset.name} --version {target} --force --reason TEXT`",
         )
     if version.number == now.number == led:  # else one was killed between the alias and its line, which is added
         raise PromotionError(

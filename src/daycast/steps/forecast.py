@@ -52,8 +52,9 @@ def forecast(
         made = chain.by_first_that_can(settings, asked)
     else:
         made = chain.by_version(settings, asked, version or CHAMPION)
-    rows, cutoff = made.rows.assign(role=made.role), made.panel.cutoff
-    reasons = made.reasons if late is None else (f"data: {late}{_ends_before(asked, rows)}", *made.reasons)
+    cutoff = made.panel.cutoff
+    reasons = made.reasons if late is None else (f"data: {late}{_ends_before(asked, made.rows)}", *made.reasons)
+    rows = made.rows.assign(role=made.role, fallback_reason="\n".join(reasons) or None)
     lineage = Lineage(data.version, versioning.commit(settings.root), made.config_hash, made.run_id)
     by, served = (made.by.model, made.by.version), (made.role, "\n".join(reasons) or None)
     new = _kept(settings, data, rows, by, lineage, served)

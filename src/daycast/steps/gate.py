@@ -32,7 +32,9 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     """
     wanted = config.promotion.champion
     assert wanted is not None
-    limits = wanted.limits()
+    naive_ones = baselines(config)
+    # The winner was chosen on days that it is judged by here, so each model that it could have been has a share of chance.
+    limits = wanted.limits(max(1, sum(name not in naive_ones for name in config.model)))
     out: list[Check] = []
 
     def check(name: str, make: Callable[[], Iterable[Check]]) -> None:
@@ -48,7 +50,7 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     check("data validated", lambda: _validated(settings, asked.run_id))
     check("age of data", lambda: _young(settings, config, data, asked.challenger))
     check("loads and repeats itself", lambda: _proven(settings, asked.challenger, wanted))
-    naive = asked.challenger.tags["daycast.model"] in baselines(config)
+    naive = asked.challenger.tags["daycast.model"] in naive_ones
     if naive and asked.champion is None:  # somebody has to serve, and it has won over the others
         return out
     check("coverage", lambda: [gate.covered(_coverage(settings, asked.challenger), limits)])
@@ -62,7 +64,8 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     metric = "mase" if metric in metrics.BANDS else metric
     if wanted.refit is not None:
         check("fitted on what it says", lambda: rescore.refitted(settings, config, data, asked, own))
-    scales = rescore.scales(config, table(settings, config, data), own)
+    scales: dict[str, float] = {}
+    check("scales", lambda: scales.update(rescore.scales(config, table(settings, config, data), own)) or ())
     if asked.champion is not None and (name := rescore.named(asked.champion)) in scored:
         other = scored.pop(name)
         check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))

@@ -104,8 +104,10 @@ def _watched(settings: Settings, config: Config, seen: watch.Seen, days: int) ->
         return told
     last = seen.sums["ds"].max()
     first = last - config.dataset.season_length * pd.tseries.frequencies.to_offset(config.dataset.freq)
+    newest = seen.sums.loc[seen.sums["cutoff"].idxmax()]
+    version = str(newest["model_version"]), str(newest["run_id"])
     with store.opened(settings.store_url) as engine:
-        worst = store.worst_series(engine, config.dataset.name, (first, last), core.WORST)
+        worst = store.worst_series(engine, config.dataset.name, version, (first, last), core.WORST)
     names = tuple(worst["unique_id"])
     return tuple(replace(one, series=names) if one.name in nameless else one for one in told)
 

@@ -9,7 +9,7 @@ from typing import Any
 from daycast.adapters import registry, tracking
 from daycast.config import Dataset, Promotion, recorded
 from daycast.core import history
-from daycast.core.gate import Check
+from daycast.core.gate import Check, passed
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
@@ -48,12 +48,18 @@ class Judged:
     def may(self) -> bool:
         """Whether the winner may forecast from now on."""
         stays = self.champion == self.version.version
-        return not self.of_the_past and (stays or all(check.passed for check in self.checks))
+        return not self.of_the_past and (stays or passed(self.checks))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values."""
         checks = [asdict(check) for check in self.checks]
-        return {**self.decision.to_json(), "judged_run": self.run_id, "champion": self.champion, "gate": checks}
+        return {
+            **self.decision.to_json(),
+            "judged_run": self.run_id,
+            "version": self.version.version,
+            "champion": self.champion,
+            "gate": checks,
+        }
 
 
 def judged(
@@ -66,15 +72,17 @@ def judged(
         model: another one of the run that has a version.
 
     Raises:
-        PromotionError: the run ended before it registered a winner.
+        PromotionError: the run ended before it registered a winner, or decided for none.
         ToolError: there is no such run.
     """
     decision, versions = decided(settings, run_id)
+    if not decision.promote:
+        raise PromotionError("a run that decided for a model", decision.reasons[-1], "run again")
     version = versions[model or decision.winner]
     before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
     number = None if before is None else before.number
     if number == version.version:
-        return Judged(run_id, decision, version, number, ())
+        return Judged(run_id, decision, version, number, _passed_with(settings, run_id, version))
     own = registry.find(settings.tracking_uri, version.name, version.version)
     if own is None:
         raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
@@ -86,7 +94,6 @@ def judged(
     left = history.rolled_back(lines, version.version)
     told = "it was, and is the same model as then" if left else "it was not"
     checks = [
-        Check("winner of its run", decision.promote, None, None, decision.reasons[-1]),
         Check("not rolled back before", not left, None, None, told),
     ]
     config = recorded(of_run.configuration(settings, run_id), promotion)
@@ -121,7 +128,8 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
     if found.of_the_past:
         registry.tag(settings.tracking_uri, version.name, version.version, {WON_THEN: run_id})
         return version.model_copy(update={"in_force": False})
-    if found.checks:
+    stays = found.champion == version.version  # or it lacks its line, after a kill
+    if found.checks and not stays:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
         card.judged(settings, run_id, version.version, _verdict(found))
     if not found.may and found.champion is None and found.decision.baseline != version.model:
@@ -129,8 +137,22 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
     if not found.may:
         raise _refused(dataset, found)
     why = Why("promotion", _made_by(settings, version), found.decision.reasons[-1], found.to_json())
-    move(settings, dataset, version.version, why, found.champion)
+    try:
+        move(settings, dataset, version.version, why, found.champion)
+    except PromotionError as error:
+        said = card.Verdict(version.name, f"Not promoted: {error.found}.", False, found.checks)
+        card.judged(settings, run_id, version.version, said)
+        raise
     return version
+
+
+def _passed_with(settings: Settings, run_id: str, version: VersionRef) -> tuple[Check, ...]:
+    """The checks with which a run's winner became champion; none if it was not by this run."""
+    try:
+        told = json.loads(tracking.text(tracker(settings), run_id, GATE))
+    except ToolError:
+        return ()
+    return tuple(Check(**check) for check in told["gate"]) if told["version"] == version.version else ()
 
 
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
@@ -141,7 +163,7 @@ def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotio
         raise _refused(dataset, winner)
     failed = ", ".join(check.name for check in winner.checks if not check.passed)
     reason = f"the best baseline, as there is no champion and {winner.version.model} failed: {failed}"
-    why = Why("promotion", _made_by(settings, found.version), reason, winner.to_json())
+    why = Why("promotion", _made_by(settings, found.version), reason, {**found.to_json(), "refused": winner.to_json()})
     move(settings, dataset, found.version.version, why, None)
     return found.version
 

@@ -19,9 +19,10 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import HistoryError, ToolError
+from daycast.errors import HistoryError, PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps import forecaster, judge, serving
+from daycast.steps.champion import require_forecast
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays, table
 from daycast.steps.progress import emit
@@ -71,9 +72,8 @@ def scored(
             made[named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
         except ToolError:
             raise
-        except Exception as error:  # noqa: BLE001  # such as files of older code
-            told = f"it does not any more, so it is nothing to beat: {type(error).__name__}: {error}"
-            out.append(Check("the champion forecasts", True, None, None, told))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not let a model through
+            out.append(_broken(settings, config, data, asked.champion, error))
     rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
     into.update(rows)
     count = rows[OWN]["cutoff"].nunique()
@@ -81,6 +81,16 @@ def scored(
     if not count:
         into.clear()
     return [*out, Check("recent origins", count >= least, float(count), float(least), told)]
+
+
+def _broken(settings: Settings, config: Config, data: DataRef, champion: registry.Version, error: Exception) -> Check:
+    """A champion that could not be scored: nothing to beat only if it does not forecast today either."""
+    told = f"{type(error).__name__}: {error}"
+    try:
+        require_forecast(settings, config.dataset, champion.number, data)
+    except PromotionError:
+        return Check("the champion forecasts", True, None, None, f"not any more, so it is nothing to beat: {told}")
+    return Check("the champion forecasts", False, None, None, f"today, but not at every recent origin: {told}")
 
 
 def _drawn(ids: tuple[str, ...], most: int) -> tuple[str, ...]:

@@ -84,18 +84,28 @@ def read_ledger(engine: Engine, dataset: str, since: pd.Timestamp | None = None)
     return rows.assign(made_at=pd.to_datetime(rows["made_at"], utc=True))
 
 
-def worst_series(engine: Engine, dataset: str, days: tuple[pd.Timestamp, pd.Timestamp], most: int) -> pd.DataFrame:
-    """The series with the largest error of the target days, against the seasonal naive's: ``unique_id, mae, naive_mae,
-    missed`` (share of rows outside the 80 % interval), worst first."""
-    missed = 1 - func.avg(errors.c.inside_80 * 1.0)
-    naive = func.avg(func.abs(errors.c.naive - errors.c.y))
-    mae = func.avg(func.abs(errors.c.error))
+def worst_series(
+    engine: Engine,
+    dataset: str,
+    version: tuple[str, str],
+    days: tuple[pd.Timestamp, pd.Timestamp],
+    most: int,
+) -> pd.DataFrame:
+    """The series that a version has missed by most on the target days, as a share of what came, so that the largest are
+    not always the worst: ``unique_id, mae`` (raw units) and ``share``, worst first.
+
+    Args:
+        version: its number, and the run that made it.
+    """
+    own, mae = forecasts.c, func.avg(func.abs(errors.c.error))
+    share = mae / func.nullif(func.avg(func.abs(errors.c.y)), 0)
     query = (
-        select(forecasts.c.unique_id, mae.label("mae"), naive.label("naive_mae"), missed.label("missed"))
-        .join(errors, errors.c.forecast_id == forecasts.c.id)
-        .where(forecasts.c.dataset == dataset, forecasts.c.ds.between(days[0].to_pydatetime(), days[1].to_pydatetime()))
-        .group_by(forecasts.c.unique_id)
-        .order_by(mae.desc())
+        select(own.unique_id, mae.label("mae"), share.label("share"))
+        .join(errors, errors.c.forecast_id == own.id)
+        .where(own.dataset == dataset, own.ds.between(days[0].to_pydatetime(), days[1].to_pydatetime()))
+        .where(own.model_version == version[0], own.run_id == version[1])
+        .group_by(own.unique_id)
+        .order_by(func.coalesce(share, mae).desc())
         .limit(most)
     )
     return pd.read_sql(query, engine)
