@@ -192,16 +192,15 @@ def test_old_days_are_not_looked_at_again(engine: Engine) -> None:
         assert connection.execute(select(func.count()).select_from(tables.errors)).scalar_one() == 6
 
 
-def test_the_worst_series_comes_first(engine: Engine) -> None:
+def test_the_worst_series_comes_first_by_its_share_not_by_its_size(engine: Engine) -> None:
     write(engine, [20])
-    judge(engine, panel(30))
-    by, days = ("1", "run"), (DAYS[21], DAYS[23])
-    worst = store.worst_series(engine, "cta", by, days, 5)
-    came = panel(30)
-    share = {n: worst.set_index("unique_id")["mae"][n] / came.y[i, 21:24].mean() for i, n in enumerate(came.ids)}
-    assert worst["unique_id"].tolist() == sorted(share, key=lambda name: -share[name])
-    assert worst["share"].tolist() == pytest.approx(sorted(share.values(), reverse=True))
-    assert store.worst_series(engine, "cta", ("2", "run"), days, 5).empty
+    judge(engine, panel(30, {21: 203.0}))
+    days = DAYS[21], DAYS[23]
+    worst = store.worst_series(engine, "cta", ("1", LINEAGE.run_id), days, 5)
+    assert worst["unique_id"].tolist() == ["bus", "rail"]
+    assert worst["mae"].tolist() == pytest.approx([22.0, (3 + 44 + 46) / 3])
+    assert worst["share"].tolist() == pytest.approx([22 / 122, (3 + 44 + 46) / (203 + 244 + 246)])
+    assert store.worst_series(engine, "cta", ("2", LINEAGE.run_id), days, 5).empty
 
 
 DAY, CALM, REMIND = date(2024, 1, 1), timedelta(days=3), timedelta(days=7)

@@ -191,7 +191,10 @@ def test_of_two_promotions_at_once_one_is_in_force_and_the_history_is_one_chain(
 def test_of_many_commands_at_once_the_history_is_one_chain_that_ends_at_the_champion(
     project: Project, strict: After, easy: After
 ) -> None:
-    at, both = len(history(project)), (strict.version.version, easy.version.version)
+    both = strict.version.version, easy.version.version
+    for version in both:  # so that the last line is of the champion
+        promote.override(project.settings, project.config().dataset, version, "to begin with")
+    at = len(history(project))
     words = [sys.executable, "-m", "daycast", "promote", "dataset=tiny", "--force", "--reason", "a race"]
     begun = [subprocess.Popen([*words, "--version", both[i % 2]], stderr=subprocess.PIPE, text=True) for i in range(4)]
     ended = [(process.communicate(timeout=300)[1], process.returncode) for process in begun]
@@ -320,6 +323,7 @@ def test_the_commands_go_back_tell_of_it_and_the_next_forecast_is_the_former_cha
     assert (made["role"], made["served_by"]["version"]) == ("champion", strict.version.version)
     said = daycast("rollback", "--to", "4711", code=PromotionError.exit_code)
     assert "4711" in said
+    promote.override(project.settings, project.config().dataset, easy.version.version, "as it was")
 
 
 @pytest.mark.parametrize("to", ["4711", None, "same"])

@@ -24,8 +24,8 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
     """The days from ``first`` to ``last`` with an observation of their own, oldest first.
 
     A day is forecast by the newest version that was champion, was not rolled back since, and had seen nothing after
-    that day: neither its fit nor its choice nor its bands. So what is made now is what could have been made then, also by a version that was
-    trained since, as of a day before.
+    that day: neither its fit nor its choice nor its bands. So what is made now is what could have been made then, also
+    by a version that was trained since, as of a day before.
 
     Raises:
         ConfigError: the range is empty.

@@ -33,7 +33,7 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     wanted = config.promotion.champion
     assert wanted is not None
     naive_ones = baselines(config)
-    # The winner was chosen on days that it is judged by here, so each model that it could have been has a share of chance.
+    # The winner was chosen on days that it is judged by here: each model that might have been has its share of chance.
     limits = wanted.limits(max(1, sum(name not in naive_ones for name in config.model)))
     out: list[Check] = []
 
