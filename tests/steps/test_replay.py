@@ -249,5 +249,5 @@ def test_a_range_without_data_is_refused(project: Project, config: Config) -> No
     known = arrays(project.settings, config.dataset.spec(), project.data)
     begin = observed(known)[0].date()
     for first, last in ((begin, LAST), (date(2031, 1, 1), date(2031, 2, 1))):
-        with pytest.raises(ConfigError, match="a range inside the observations"):
+        with pytest.raises(ConfigError, match="two days or more inside the observations"):
             replay.replay(project.settings, config, project.data, first, last)

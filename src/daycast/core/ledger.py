@@ -96,6 +96,8 @@ def serving(sums: Rows) -> Rows:
     That is the one that forecast it last before any of its values came; where all came too late, as in a backfill, the
     first: who makes up for it later rewrites nothing.
     """
+    if sums.empty:
+        return sums
     made = sums.groupby(["cutoff", *VERSION]).agg(made_at=("made_at", "max"), ds=("ds", "min")).reset_index()
     late = made["made_at"].dt.tz_localize(None) >= made["ds"] + pd.Timedelta(days=1)
     order = made["made_at"].astype("int64").where(late, -made["made_at"].astype("int64"))

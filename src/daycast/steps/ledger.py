@@ -49,8 +49,12 @@ def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timest
     except ToolError:
         found = []
     # By their runs too: numbers start anew in another registry.
-    seen = {(v.number, v.tags.get("daycast.run_id")): v.tags[DATA_UNTIL] for v in found if DATA_UNTIL in v.tags}
+    seen = {
+        (v.number, v.tags.get("daycast.run_id")): pd.Timestamp(v.tags[DATA_UNTIL])
+        for v in found
+        if DATA_UNTIL in v.tags
+    }
     by = zip(sums["model_version"], sums["run_id"], strict=True)
-    of = pd.to_datetime(pd.Series([seen.get(one) for one in by], index=sums.index, dtype="object"))
+    of = pd.Series([seen.get(one, pd.NaT) for one in by], index=sums.index, dtype="datetime64[ns]")
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
     return core.serving(sums).sort_values(["cutoff", "ds"], ignore_index=True)

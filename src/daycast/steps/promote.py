@@ -52,7 +52,7 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values."""
-        checks, version = [asdict(check) for check in self.checks], self.version.version
+        checks = [asdict(check) for check in self.checks]
         return {
             **self.decision.to_json(),
             "judged_run": self.run_id,
