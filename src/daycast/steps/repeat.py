@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -117,6 +118,8 @@ def apart(settings: Settings, run_id: str, keep: bool = False) -> Iterator[Setti
     before = dict(os.environ)
     (settings.state / FOLDER).mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix=f"{run_id[:8]}-", dir=settings.state / FOLDER))
+    if not keep:  # again at the end: Prefect's embedded server, which is ended after this, may still write to it
+        atexit.register(shutil.rmtree, state, ignore_errors=True)
     for name in ELSEWHERE:
         os.environ.pop(name, None)
     os.environ |= {"DAYCAST_ROOT": str(settings.root), "DAYCAST_STATE": str(state)}
