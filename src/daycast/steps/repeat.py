@@ -106,9 +106,19 @@ def _uncertain(config: Config, models: list[tracking.Run]) -> list[str]:
     return out
 
 
+def _clear(folder: Path) -> None:
+    """Delete what processes that were killed have left."""
+    for left in folder.iterdir():
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 @contextmanager
 def apart(settings: Settings, run_id: str, keep: bool = False) -> Iterator[Settings]:
     """Settings of a state of its own, in force for this process until the block ends; then it is deleted.
+
+    What is left by one that had to end at once, the next one deletes.
 
     The project is the same, of which DVC's cache alone is read, and filled from the remote if need be.
 
@@ -117,7 +127,9 @@ def apart(settings: Settings, run_id: str, keep: bool = False) -> Iterator[Setti
     """
     before = dict(os.environ)
     (settings.state / FOLDER).mkdir(parents=True, exist_ok=True)
-    state = Path(tempfile.mkdtemp(prefix=f"{run_id[:8]}-", dir=settings.state / FOLDER))
+    _clear(settings.state / FOLDER)
+    owner = "kept" if keep else str(os.getpid())
+    state = Path(tempfile.mkdtemp(prefix=f"{run_id[:8]}-{owner}-", dir=settings.state / FOLDER))
     if not keep:  # again at the end: Prefect's embedded server, which is ended after this, may still write to it
         atexit.register(shutil.rmtree, state, ignore_errors=True)
     for name in ELSEWHERE:
