@@ -24,6 +24,7 @@ from tests.flows.test_monitoring import told
 from tests.project import Project, lay_out
 
 from daycast.adapters import registry
+from daycast.adapters import store as stores
 from daycast.config import Dataset, dataset_only
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
@@ -52,6 +53,8 @@ def champions(project: Project, trained: Trained, network: str) -> Iterator[list
     before = registry.required(uri, NAME, "champion").number
     store = project.settings.store_url.removeprefix("sqlite:///")
     shutil.copy(store, f"{store}.kept")
+    with stores.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        connection.execute(stores.tables.promotions.delete())  # former champions of other tests would stand in
     shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
     registry.set_alias(uri, NAME, "champion", first)
     made_by = registry.find(uri, NAME, network).tags["daycast.run_id"]  # type: ignore[union-attr]
