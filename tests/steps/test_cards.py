@@ -60,6 +60,7 @@ def test_a_refusal_is_on_the_version_its_card_and_the_run(project: Project) -> N
     run_id, number = made.run.run_id, made.champion.version
     before = registry.required(project.settings.tracking_uri, NAME, "champion").number
     found = promote.Judged(
+        run_id,
         promote.decided(project.settings, run_id)[0],
         made.champion,
         "999",
