@@ -151,14 +151,16 @@ def test_without_a_password_no_server_tells_anything(team: Team) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("command", "name", "value", "told"),
     [
-        ("MLFLOW_TRACKING_PASSWORD", "wrong", "MLflow"),
-        ("PREFECT_API_AUTH_STRING", "daycast:wrong", "PREFECT_API_AUTH_STRING"),
+        ("champion", "MLFLOW_TRACKING_PASSWORD", "wrong", "MLflow"),  # a forecast would be one without MLflow
+        ("forecast", "PREFECT_API_AUTH_STRING", "daycast:wrong", "PREFECT_API_AUTH_STRING"),
     ],
 )
-def test_a_worker_with_a_wrong_password_is_told_which(first: Worker, name: str, value: str, told: str) -> None:
-    refused = first.daycast("forecast", code=ToolError.exit_code, **{name: value})
+def test_a_worker_with_a_wrong_password_is_told_which(
+    first: Worker, command: str, name: str, value: str, told: str
+) -> None:
+    refused = first.daycast(command, code=ToolError.exit_code, **{name: value})
     assert told in refused.stderr
     assert value not in refused.stderr.replace("wrong password", "")
 
