@@ -80,6 +80,34 @@ def test_a_refusal_is_on_the_version_its_card_and_the_run(project: Project) -> N
         assert "| **failed** | size | 600.0 MB, 500 allowed |" in text
 
 
+def test_one_that_came_too_late_to_be_promoted_says_so_wherever_it_is_looked_for(project: Project) -> None:
+    with environment(project.settings):
+        made = project.train("model=[naive,sarima]", "promotion.margin=0", "promotion.significance=null")
+    assert made.champion is not None
+    run_id, number = made.run.run_id, made.champion.version
+    before = registry.required(project.settings.tracking_uri, NAME, "champion").number
+    found = promote.Judged(
+        run_id,
+        promote.decided(project.settings, run_id)[0],
+        made.champion,
+        "999",  # which somebody has replaced since
+        (promote.Check("size", True, 1.0, 500.0, "1.0 MB, 500 allowed"),),
+    )
+    with pytest.raises(PromotionError) as raised:
+        promote.obey(project.settings, "tiny", run_id, found, None)
+    assert registry.required(project.settings.tracking_uri, NAME, "champion").number == before
+    version = registry.find(project.settings.tracking_uri, NAME, number)
+    assert version is not None
+    for tags in (version.tags, tracking.find(project.tracking, run_id).tags):
+        assert (tags["daycast.gate"], tags["daycast.gate_reason"]) == (
+            "refused",
+            f"Not promoted: {raised.value.found}.",
+        )
+    told = promote.refusal(project.settings, "tiny", run_id)
+    assert told is not None
+    assert raised.value.found in told.found
+
+
 def test_a_former_champion_keeps_when_it_served(trained: tuple[Project, Outcome], project: Project) -> None:
     first = trained[1].champion
     assert first is not None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from daycast.core import ledger
 from daycast.core.frame import Panel
 
 Rows = pd.DataFrame
@@ -24,8 +25,8 @@ def matured(rows: Rows, panel: Panel) -> Rows:
         cutoff, raw units; by series, cutoff and ``ds``.
     """
     series = pd.Index(panel.ids).get_indexer(pd.Index(rows["unique_id"].astype(str)))
-    at, season = panel.ds.get_indexer(pd.DatetimeIndex(rows["ds"])), panel.spec.season_length
-    before = at - season * np.ceil(rows["step"].to_numpy() / season).astype(np.int64)
+    at = panel.ds.get_indexer(pd.DatetimeIndex(rows["ds"]))
+    before = at - ledger.back(rows["step"].to_numpy(), panel.spec.season_length)
     here = (series >= 0) & (at >= 0) & (before >= 0)
     values = (panel.y[series[here], where[here]] for where in (at, before))
     found = rows[here].assign(**dict(zip(("y", "naive"), values, strict=True)))

@@ -102,7 +102,8 @@ def judged(settings: Settings, run_id: str | None, number: str, verdict: Verdict
     text = core.judged(before, verdict.sentence, verdict.checks)
     log(settings, version.run_id, text)
     failed = "; ".join(f"{check.name}: {check.reason}" for check in verdict.checks if not check.passed)
-    said = {VERDICT: "passed" if verdict.passed else "refused", REASON: (failed or "every check passed")[:LONGEST]}
+    told = "every check passed" if verdict.passed else verdict.sentence  # refused by something past the checks
+    said = {VERDICT: "passed" if verdict.passed else "refused", REASON: (failed or told)[:LONGEST]}
     registry.tag(settings.tracking_uri, version.name, number, said, core.short(text, LONGEST))
     if run_id is None:
         return

@@ -31,6 +31,11 @@ def in_force(settings: Settings, dataset: str) -> DataRef:
     return DataRef(dataset=made.dataset, version=made.version, pointers=dict(made.pointers))
 
 
+def age(config: Config, data: DataRef, newest: pd.Timestamp) -> int:
+    """Whole days from the newest observation to the day that is looked at: today, where the data are from."""
+    return ((data.day or config.dataset.today()) - newest.date()).days
+
+
 def frame(
     settings: Settings, data: DataRef, since: pd.Timestamp | None = None, ids: Sequence[str] | None = None
 ) -> pd.DataFrame:

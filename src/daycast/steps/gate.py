@@ -16,7 +16,7 @@ from daycast.errors import DataError, ToolError
 from daycast.settings import Settings
 from daycast.steps import prove, rescore
 from daycast.steps.compare import baselines
-from daycast.steps.data import arrays, in_force, table
+from daycast.steps.data import age, arrays, in_force, table
 from daycast.steps.progress import emit
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
@@ -65,7 +65,12 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     if wanted.refit is not None:
         check("fitted on what it says", lambda: rescore.refitted(settings, config, data, asked, own))
     scales: dict[str, float] = {}
-    check("scales", lambda: scales.update(rescore.scales(config, table(settings, config, data), own)) or ())
+
+    def scaled() -> list[Check]:
+        scales.update(rescore.scales(config, table(settings, config, data), own))
+        return []
+
+    check("scales", scaled)
     if asked.champion is not None and (name := rescore.named(asked.champion)) in scored:
         other = scored.pop(name)
         check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))
@@ -96,11 +101,8 @@ def _young(settings: Settings, config: Config, data: DataRef, version: registry.
     told = f"trained on data up to {seen}, {behind:g} days before the newest, {wanted.days_behind:g} allowed"
     out = [Check("age of data", behind <= wanted.days_behind, behind, wanted.days_behind, told)]
     if most is not None:
-        now = (
-            pd.Timestamp.now(config.dataset.timezone).tz_localize(None) if data.day is None else pd.Timestamp(data.day)
-        )
-        age = float((now.normalize() - newest.normalize()) / pd.Timedelta(days=1))
-        out.append(Check("newest data", age <= most, age, float(most), f"{age:g} days old, {most} allowed"))
+        old = age(config, data, newest)
+        out.append(Check("newest data", old <= most, float(old), float(most), f"{old} days old, {most} allowed"))
     return out
 
 

@@ -35,7 +35,7 @@ def keep(settings: Settings, config: Config, panel: Panel, data_version: str) ->
 
 
 def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
-    """The ledger's rows of target days up to ``until``, of each cutoff those of the version that forecast it last.
+    """The ledger's rows of target days up to ``until``, of each cutoff those of the version that served.
 
     Rows of versions that had seen something after their cutoffs tell nothing of how they forecast, and are left out:
     `daycast forecast --as-of` makes such. A version that is gone, or does not say, is believed, and so are all while

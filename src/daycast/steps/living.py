@@ -109,7 +109,11 @@ class Life:
             name = registry.model_name(self.config.dataset.name)
             found = registry.find(self.settings.tracking_uri, name, number)
             if found is None:
-                raise ToolError(f"version {number} of {name} in the replay's registry", "none", "replay with --anew")
+                raise ToolError(
+                    f"version {number} of {name} in the replay's registry",
+                    "none",
+                    f"delete {self.settings.state}, and the replay begins anew",
+                )
             self._versions[number] = found
         return self._versions[number]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import ledger as ledger_step
 from daycast.steps import watch
-from daycast.steps.data import arrays
+from daycast.steps.data import age, arrays
 from daycast.steps.outcomes import AlarmRef, MonitoredRef
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
@@ -88,12 +87,6 @@ def look(settings: Settings, config: Config, data: DataRef) -> Look:
     sums = ledger_step.read(settings, config.dataset.name, panel.cutoff)
     told = _watched(settings, config, watch.seen(panel, sums, config.monitoring), age(config, data, panel.cutoff))
     return Look(panel.cutoff, counts, sums, told)
-
-
-def age(config: Config, data: DataRef, newest: pd.Timestamp) -> int:
-    """Whole days from the newest observation to the day that is looked at: today, where the data are from."""
-    day = config.dataset.today() if data.as_of is None else date.fromisoformat(data.as_of)
-    return (day - newest.date()).days
 
 
 def _watched(settings: Settings, config: Config, seen: watch.Seen, days: int) -> tuple[Alarm, ...]:

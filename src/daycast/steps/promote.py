@@ -93,9 +93,7 @@ def judged(
     lines = present(moves(settings, dataset), registry.versions(settings.tracking_uri, version.name))
     left = history.rolled_back(lines, version.version)
     told = "it was, and is the same model as then" if left else "it was not"
-    checks = [
-        Check("not rolled back before", not left, None, None, told),
-    ]
+    checks = [Check("not rolled back before", not left, None, None, told)]
     config = recorded(of_run.configuration(settings, run_id), promotion)
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
@@ -176,12 +174,13 @@ def _verdict(found: Judged) -> card.Verdict:
     return card.Verdict(found.version.name, said, found.may, found.checks)
 
 
-def _refused(dataset: str, found: Judged) -> PromotionError:
+def _refused(dataset: str, found: Judged, reason: str = "") -> PromotionError:
+    """The refusal, by the checks that failed; by ``reason`` where none did."""
     version, champion = found.version, found.champion
     stays = f"version {champion} stays champion" if champion else f"{dataset} has no champion yet"
     return PromotionError(
         f"every check of the gate passed by version {version.version} ({version.model})",
-        "; ".join(f"{check.name}: {check.reason}" for check in found.checks if not check.passed),
+        "; ".join(f"{check.name}: {check.reason}" for check in found.checks if not check.passed) or reason,
         f"nothing has to be done, {stays}; or insist: `daycast promote dataset={dataset} --version {version.version} "
         "--force --reason TEXT`",
     )
@@ -189,12 +188,14 @@ def _refused(dataset: str, found: Judged) -> PromotionError:
 
 def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | None:
     """Why the gate refused a run's winner on another machine; ``None`` if it did not."""
-    if tracking.find(tracker(settings), run_id).tags.get(card.VERDICT) != "refused":
+    tags = tracking.find(tracker(settings), run_id).tags
+    if tags.get(card.VERDICT) != "refused":
         return None
     told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     decision, versions = decided(settings, run_id)
     checks = tuple(Check(**check) for check in told["gate"])
-    return _refused(dataset, Judged(run_id, decision, versions[decision.winner], told["champion"], checks))
+    found = Judged(run_id, decision, versions[decision.winner], told["champion"], checks)
+    return _refused(dataset, found, tags[card.REASON])
 
 
 def override(settings: Settings, dataset: Dataset, number: str, reason: str) -> VersionRef:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import pandas as pd
 
@@ -34,22 +33,27 @@ def asked(settings: Settings, config: Config, day: date, alarm: str | None) -> A
     dataset = config.dataset
     found = tracking.finished(tracker(settings), dataset.name, REGISTERED)
     own = [run for run in found if "daycast.as_of" not in run.tags]
-    trained = datetime.fromtimestamp(own[-1].started / 1000, UTC) if own else None
+
+    def local(moment: pd.Timestamp) -> pd.Timestamp:
+        return moment.tz_convert(dataset.timezone).tz_localize(None)
+
+    def started(run: tracking.Run) -> pd.Timestamp:
+        return local(pd.Timestamp(run.started, unit="ms", tz="UTC"))
+
     began = None if alarm is None else _began(settings, dataset.name)
     since = pd.Timestamp.min if began is None else pd.Timestamp(began)
     refused = 0
     for run in reversed(own):
-        started = pd.Timestamp(run.started, unit="ms", tz="UTC").tz_convert(dataset.timezone).tz_localize(None)
-        if run.tags.get(card.VERDICT) != "refused" or started < since:
+        if run.tags.get(card.VERDICT) != "refused" or started(run) < since:
             break
         refused += 1
     moves = champion.moves(settings, dataset.name)
     if len(moves) and moves["kind"].iloc[-1] == "rollback":
-        refused += int(moves["decided_at"].iloc[-1].tz_convert(dataset.timezone).tz_localize(None) >= since)
+        refused += int(local(moves["decided_at"].iloc[-1]) >= since)
     now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset.name), champion.CHAMPION)
     until = None if now is None else pd.Timestamp(now.tags[DATA_UNTIL]).date() if DATA_UNTIL in now.tags else date.min
     state = State(
-        trained=None if trained is None else trained.astimezone(ZoneInfo(dataset.timezone)).date(),
+        trained=started(own[-1]).date() if own else None,
         refused=refused,
         champion_trained=until,
         alarm=alarm,
