@@ -92,7 +92,7 @@ def deployments(prefect: SyncPrefectClient) -> Iterator[DeploymentResponse]:
 
 
 def automations(dataset: str, training: UUID, notifying: UUID, lost: timedelta = LOST) -> list[AutomationCore]:
-    """Dead runs are marked as crashed, failures told, and an alarm asks for training."""
+    """Dead runs are marked as crashed, failures told, and an alarm asks the retrain rule."""
     alive, ended = "prefect.flow-run.heartbeat", ("Completed", "Failed", "Cancelled", "Crashed", SUPERSEDED)
     any_run = {"prefect.resource.id": "prefect.flow-run.*"}
     ours = {"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}
@@ -136,7 +136,7 @@ def automations(dataset: str, training: UUID, notifying: UUID, lost: timedelta =
                 posture=Posture.Reactive,
                 threshold=1,
             ),
-            actions=[RunDeployment(deployment_id=training, parameters={"on_alarm": True})],
+            actions=[RunDeployment(deployment_id=training, parameters={"by_rule": True})],
         ),
     ]
 

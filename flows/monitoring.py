@@ -125,10 +125,11 @@ def _last_good(dataset: str, fault: Exception) -> DataRef:
 def _tell(found: MonitoredRef, today: date) -> None:
     """Tell people, Prefect and the log what they have to be told of by now."""
     dataset, faults = found.dataset, list[Exception]()
-    if raised := alarms.raised(found.alarms, "forecasts"):
+    episodes_told = follow(found, today)
+    if raised := alarms.raised(found.alarms, "forecasts"):  # after it is written down, for the retrain rule to find
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised)
         emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": told})
-    for episode in follow(found, today):
+    for episode in episodes_told:
         notice = episodes.notice(dataset, episode, found.link)
         log(notice)
         get_run_logger().warning("%s\n%s", notice.title, notice.text())

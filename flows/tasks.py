@@ -212,9 +212,9 @@ def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
 
 
 @task(task_run_name="ask the retrain rule of {config.dataset.name}", timeout_seconds=HOUR, **RETRIED)
-def may_train(config: Config) -> Action:
-    """What the rule says of an alarm today."""
-    return retrain_step.asked(settings.load(), config, config.dataset.today(), "of the monitoring")
+def may_train(config: Config, data: DataRef) -> Action:
+    """What the rule says today."""
+    return retrain_step.asked(settings.load(), config, data, config.dataset.today())
 
 
 @task(task_run_name="find the champion of {dataset}", timeout_seconds=HOUR, **RETRIED)

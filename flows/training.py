@@ -26,7 +26,7 @@ def training(
     fetch: bool = False,
     last: Last = "forecast",
     as_of: date | None = None,
-    on_alarm: bool = False,
+    by_rule: bool = False,
 ) -> Outcome | State[Any]:
     """Run every step up to ``last``; finished work is taken from where it lies.
 
@@ -35,14 +35,14 @@ def training(
         fetch: whether to ask the source for newer data where some is there already.
         last: the last step to run.
         as_of: last date whose data may be seen; ``None`` for all there is.
-        on_alarm: whether an alarm asks for it; then it ends at once, completed, if the retrain rule says not yet.
+        by_rule: whether the retrain rule is asked first; then the run ends at once, completed, if it says to wait.
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
     config = tasks.configured(overrides)
-    if on_alarm and (asked := tasks.may_train(config)).kind != "train":
-        return Completed(message=asked.reason)
     data = tasks.prepared(config.dataset.name, fetch, as_of).until(as_of)
+    if by_rule and (asked := tasks.may_train(config, data)).kind != "train":
+        return Completed(message=f"{asked.kind}: {asked.reason}")
     try:
         outcome = pools.modelled(config, overrides, data, last)
     except PromotionError:

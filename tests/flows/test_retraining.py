@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -68,12 +69,30 @@ def forecasts(project: Project, version: str, off: float) -> None:
         store.write_forecasts(engine, "tiny", made, ("mine", version), Lineage("data", "commit", MARK, run))
 
 
-def test_a_training_that_an_alarm_asks_for_in_the_cool_down_ends_completed_and_says_so(project: Project) -> None:
+@pytest.fixture
+def alarmed(project: Project) -> Iterator[Callable[[date, str | None], None]]:
+    """Write down what the monitoring of a day saw; undone afterwards."""
+
+    def see(day: date, cause: str | None) -> None:
+        told = [] if cause is None else [{"name": "error", "cause": cause, "series": []}]
+        with store.opened(project.settings.store_url) as engine:
+            store.follow_alarms(engine, "tiny", day, {"forecasts": told}, timedelta(days=7))
+
+    yield see
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        rows = store.tables.alarm_episodes
+        connection.execute(rows.delete().where(rows.c.dataset == "tiny", rows.c.seen != []))
+
+
+def test_a_training_that_an_alarm_asks_for_in_the_cool_down_ends_completed_and_says_so(
+    project: Project, alarmed: Callable[[date, str | None], None]
+) -> None:
+    alarmed(project.config().dataset.today(), "as bad as can be")
     before = {run.run_id for run in tracking.finished(project.tracking, "tiny", {})}
-    state = running.start(training, overrides=TINY, on_alarm=True, return_state=True)
+    state = running.start(training, overrides=TINY, by_rule=True, return_state=True)
     assert state.is_completed()
-    assert "not yet: trained 0 days ago, cooling down for" in state.message
-    assert "alarm: of the monitoring" in state.message
+    assert "wait: not yet: trained 0 days ago, cooling down for" in state.message
+    assert "alarm: error: as bad as can be" in state.message
     assert {run.run_id for run in tracking.finished(project.tracking, "tiny", {})} == before
 
 
@@ -82,21 +101,31 @@ def test_the_automation_of_an_alarm_asks_the_rule() -> None:
 
     made = {one.name: one for one in automations("tiny", uuid4(), uuid4())}
     (action,) = made["daycast: train tiny on alarm"].actions
-    assert action.parameters == {"on_alarm": True}
+    assert action.parameters == {"by_rule": True}
 
 
-def test_the_rule_goes_by_the_last_training_that_registered_a_winner_and_by_new_data(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+def test_the_rule_goes_by_the_last_training_that_registered_a_winner_by_new_data_and_by_todays_alarm(
+    project: Project, alarmed: Callable[[date, str | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = project.config()
     today, rule = config.dataset.today(), config.monitoring.retrain
     later = today + timedelta(days=rule.longest)
-    assert "not yet: trained 0 days ago" in retrain.asked(project.settings, config, today, "bad").reason
-    assert "saw all the data" in retrain.asked(project.settings, config, later, "bad").reason
-    newer = project.data.model_copy(update={"version": "newer"})
-    monkeypatch.setattr(retrain, "in_force", lambda *_: newer)
-    assert retrain.asked(project.settings, config, later, "bad").kind == "train"
-    assert retrain.asked(project.settings, config, later, None).kind == "train"  # its age
+
+    def asked(day: date) -> retrain.Action:
+        return retrain.asked(project.settings, config, project.data, day)
+
+    alarmed(today, "bad")
+    assert "not yet: trained 0 days ago" in asked(today).reason
+    assert asked(today).reason.endswith("alarm: error: bad")
+    assert "bad" not in asked(today + timedelta(days=1)).reason  # nobody has seen it on that day
+    alarmed(later, "bad")
+    assert "saw all the data" in asked(later).reason
+    finished = tracking.finished(project.tracking, "tiny", {})
+    newer = [replace(run, tags={**run.tags, "daycast.data_version": "older"}) for run in finished]
+    monkeypatch.setattr(tracking, "finished", lambda *_: newer)
+    assert (asked(later).kind, asked(later).reason) == ("train", "alarm: error: bad")
+    assert asked(later + timedelta(days=1)).kind == "train"  # of its age
+    assert "days ago" in asked(later + timedelta(days=1)).reason
 
 
 def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(

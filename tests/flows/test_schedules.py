@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,13 +75,16 @@ def test_a_daily_run_is_at_the_same_local_hour_on_every_day_of_the_year(root: Pa
     assert len(offsets) == (1 if zone == "UTC" else 2)  # so there was a change of the clock to get through
 
 
-def test_monitoring_comes_after_the_forecast_and_training_once_a_week(root: Path) -> None:
-    first, second = (due(declared(root)[n]["schedules"][0]["cron"], "America/Chicago", 100) for n in
-                     ("forecasting", "monitoring"))  # fmt: skip
-    assert {(b - a).total_seconds() for a, b in zip(first, second, strict=True)} == {3600.0}
-    weekly = due(declared(root)["training"]["schedules"][0]["cron"], "America/Chicago", 52)
-    assert {at.weekday() for at in weekly} == {0}
-    assert {(b.date() - a.date()).days for a, b in itertools.pairwise(weekly)} == {7}
+def test_monitoring_comes_after_the_forecast_and_then_the_retrain_rule_is_asked(root: Path) -> None:
+    first, second, third = (
+        due(declared(root)[name]["schedules"][0]["cron"], "America/Chicago", 100)
+        for name in ("forecasting", "monitoring", "training")
+    )
+    for times, later in ((first, second), (second, third)):
+        assert {(b - a).total_seconds() for a, b in zip(times, later, strict=True)} == {3600.0}
+    (schedule,) = declared(root)["training"]["schedules"]
+    assert schedule["parameters"] == {"by_rule": True}
+    assert "by_rule" not in declared(root)["training"]["parameters"]  # by hand it trains
 
 
 def test_a_day_is_the_datasets_day_whatever_clock_the_machine_keeps(root: Path) -> None:

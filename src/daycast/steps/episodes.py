@@ -41,14 +41,19 @@ def told(settings: Settings, episode: Episode, day: date) -> None:
         store.mark_told(engine, episode, day)
 
 
+def causes(episode: Episode) -> list[str]:
+    """What its alarms said last, in words."""
+    return [f"{one['name']}: {one['cause']}" for one in episode.seen]
+
+
 def notice(dataset: str, episode: Episode, link: str | None) -> Notice:
     """What to tell of an episode: the causes with their figures, the series, the link and what to run."""
     begins, ends = (title.format(dataset=dataset) for title in TITLES[episode.topic])
-    causes = [f"{one['name']}: {one['cause']}" for one in episode.seen]
+    said = causes(episode)
     series: Sequence[str] = tuple(dict.fromkeys(name for one in episode.seen for name in one["series"]))
     if episode.event == "ended":
-        causes = [f"no alarm since {episode.last}; it had begun on {episode.began}, and said last:", *causes]
-        return Notice(f"daycast: {ends}", "\n".join(causes), link, f"daycast monitor dataset={dataset}")
+        said = [f"no alarm since {episode.last}; it had begun on {episode.began}, and said last:", *said]
+        return Notice(f"daycast: {ends}", "\n".join(said), link, f"daycast monitor dataset={dataset}")
     since = "" if episode.event == "began" else f" still, since {episode.began}"
     command = COMMANDS[episode.topic].format(dataset=dataset)
-    return Notice(f"daycast: {begins}{since}", "\n".join(causes), link, command, tuple(series))
+    return Notice(f"daycast: {begins}{since}", "\n".join(said), link, command, tuple(series))

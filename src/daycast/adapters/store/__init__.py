@@ -6,7 +6,7 @@ the schema of this code.
 """
 
 from daycast.adapters.store.data import keep_data, kept_data
-from daycast.adapters.store.episodes import Episode, alarm_began, follow_alarms, mark_told, untold
+from daycast.adapters.store.episodes import Episode, follow_alarms, going_on, mark_told, untold
 from daycast.adapters.store.history import Move, Turn, moving, read_promotions
 from daycast.adapters.store.ledger import judge, read_ledger, worst_series
 from daycast.adapters.store.opening import Schema, opened, schema, upgrade
@@ -24,10 +24,10 @@ __all__ = [
     "Move",
     "Schema",
     "Turn",
-    "alarm_began",
     "find_forecasts",
     "follow_alarms",
     "forecast_by_id",
+    "going_on",
     "judge",
     "keep_data",
     "kept_data",

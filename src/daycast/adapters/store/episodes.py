@@ -70,12 +70,13 @@ def follow_alarms(
         connection.commit()
 
 
-def alarm_began(engine: Engine, dataset: str, topic: str) -> date | None:
-    """First day of a topic's episode that is not over; ``None`` without one."""
+def going_on(engine: Engine, dataset: str, topic: str) -> Episode | None:
+    """A topic's episode that is not over; ``None`` without one."""
     own = episodes.c
-    query = select(own.began).where(own.dataset == dataset, own.topic == topic, own.ended.is_(None))
+    query = select(episodes).where(own.dataset == dataset, own.topic == topic, own.ended.is_(None))
     with engine.connect() as connection:
-        return connection.execute(query.order_by(own.began.desc()).limit(1)).scalar_one_or_none()
+        row = connection.execute(query.order_by(own.began.desc()).limit(1)).one_or_none()
+    return None if row is None else _episode(row)
 
 
 def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequence[Episode]:
@@ -86,7 +87,7 @@ def untold(engine: Engine, dataset: str, day: date, remind: timedelta) -> Sequen
     query = select(episodes).where(own.dataset == dataset, due, own.end_told_on.is_(None)).order_by(own.id)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    return tuple(Episode(row.id, row.topic, _event(row), row.began, row.last, row.seen) for row in rows)
+    return tuple(_episode(row) for row in rows)
 
 
 def mark_told(engine: Engine, episode: Episode, day: date) -> None:
@@ -94,6 +95,10 @@ def mark_told(engine: Engine, episode: Episode, day: date) -> None:
     column = "end_told_on" if episode.event == "ended" else "told_on"
     with engine.begin() as connection:
         connection.execute(update(episodes).where(episodes.c.id == episode.id).values({column: day}))
+
+
+def _episode(row: Any) -> Episode:
+    return Episode(row.id, row.topic, _event(row), row.began, row.last, row.seen)
 
 
 def _event(row: Any) -> Event:
