@@ -148,10 +148,18 @@ def test_a_shift_too_small_to_matter_is_no_drift_and_series_that_cannot_be_told_
     assert alarms.drift(drifted([float("nan")]), 8.0, 0.1, 0.2).figure is None
 
 
-def test_data_are_late_beyond_what_the_contract_allows_and_never_where_it_allows_anything() -> None:
-    assert not alarms.late(3, 3).raised
-    assert alarms.late(4, 3).raised
-    assert not alarms.late(4000, None).raised
+def test_data_that_used_to_come_are_late_where_the_contract_says_nothing() -> None:
+    assert not alarms.late(2, None, 2, 1.25).raised
+    told = alarms.late(3, None, 2, 1.25)
+    assert (told.raised, told.figure, told.threshold) == (True, 3.0, 2.5)
+    assert "3 days old; newer ones came when it was 2 at most" in told.cause
+
+
+def test_data_are_late_beyond_what_the_contract_allows() -> None:
+    assert not alarms.late(3, 3, None, 1.25).raised
+    assert alarms.late(4, 3, None, 1.25).raised
+    assert alarms.late(4, 3, 90, 1.25).raised  # the contract's word counts
+    assert not alarms.late(4000, None, None, 1.25).raised
 
 
 def test_series_that_fell_silent_are_told_and_those_that_did_long_ago_are_not() -> None:

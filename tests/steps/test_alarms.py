@@ -14,7 +14,7 @@ from daycast import models
 from daycast.adapters import store
 from daycast.config import Config, compose
 from daycast.core import alarms, backtest, canonical, conformal, ledger, simulate, until
-from daycast.core.frame import Table, table
+from daycast.core.frame import Panel, Table, table
 from daycast.core.lineage import Lineage
 from daycast.core.split import Fold
 from daycast.steps import serving, watch
@@ -40,9 +40,8 @@ def fitted(config: Config, known: Table) -> serving.Served:
     return serving.Served(forecaster, known.panel.spec, known.panel.ids, offsets)
 
 
-def lived(config: Config, whole: Table, first: str, last: str, folder: Path) -> pd.DataFrame:
-    """Forecast from each day by a model that has seen nothing from ``first`` on; each alarm on each day: ``day, alarm,
-    raised, figure``."""
+def kept(config: Config, whole: Table, first: str, last: str, folder: Path) -> tuple[pd.DataFrame, Panel]:
+    """The ledger of forecasts from each day by a model that has seen nothing from ``first`` on, and what came."""
     served = fitted(config, until.table(whole, pd.Timestamp(first) - pd.Timedelta(days=1)))
     days = pd.date_range(first, last)
     panel = whole.panel.until(days[-1])
@@ -55,6 +54,13 @@ def lived(config: Config, whole: Table, first: str, last: str, folder: Path) -> 
         store.judge(engine, "here", panel.cutoff, timedelta(days=28), "data1", lambda rows: ledger.judged(rows, panel))
         sums = ledger.serving(store.read_ledger(engine, "here"))
     assert sums["ds"].nunique() == len(days)
+    return sums, panel
+
+
+def lived(config: Config, whole: Table, first: str, last: str, folder: Path) -> pd.DataFrame:
+    """Each alarm on each day of ``kept``: ``day, alarm, raised, figure``."""
+    sums, panel = kept(config, whole, first, last, folder)
+    days = pd.date_range(first, last)
     found = watch.alarms_of(watch.seen(panel, sums, config.monitoring, len(days)), config, [0] * len(days))
     rows = [(day, one.name, one.raised, one.figure) for day, told in found.items() for one in told]
     return pd.DataFrame(rows, columns=["day", "alarm", "raised", "figure"])
@@ -108,6 +114,20 @@ def test_a_level_that_collapses_is_told_within_a_week_and_a_year_with_its_holida
     assert (began(config, found) < "2023-01-17").sum() <= 1
     collapse = first_raised(found, "2023-01-17")
     assert collapse.loc[["error", "drift", "coverage"]].max() <= pd.Timestamp("2023-01-23")
+
+
+@pytest.mark.parametrize(("hour", "usual"), [(13, 2), (4, 3)])  # UTC; four is the evening before in Chicago
+def test_data_that_came_every_day_are_late_when_they_do_not(root: Path, tmp_path: Path, hour: int, usual: int) -> None:
+    config = configured(root, "sample")
+    sums, panel = kept(config, simulated(config, 3), "2023-01-05", "2023-01-31", tmp_path)
+    at = pd.Timedelta(days=usual - 1 + (hour < 6), hours=hour)
+    seen = watch.seen(panel, sums.assign(made_at=(sums["cutoff"] + at).dt.tz_localize("UTC")), config.monitoring)
+    late = {}
+    for age in (usual, usual + 1):
+        (told,) = watch.alarms_of(seen, config, [age]).values()
+        late[age] = next(one for one in told if one.name == "late")
+    assert [one.raised for one in late.values()] == [False, True]
+    assert f"newer ones came when it was {usual} at most" in late[usual + 1].cause
 
 
 def test_what_comes_later_changes_no_alarm_of_a_day(root: Path, tmp_path: Path) -> None:

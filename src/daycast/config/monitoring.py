@@ -100,6 +100,20 @@ class Stopped(Section):
     share: float = Field(gt=0, le=1, description="share of the series alive then that must have stopped")
 
 
+class Arrivals(Section):
+    """When data that used to come have stopped coming, where ``contract.max_age_days`` does not say."""
+
+    updates: int = Field(ge=1, description="newest days on which newer data had come that tell what is usual")
+    least: int = Field(ge=1, description="of them, those needed to tell by; with fewer there is no alarm")
+    excess: float = Field(ge=1, description="times the greatest age, before newer data came, that is well")
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Arrivals:
+        if self.least > self.updates:
+            raise ValueError(f"least {self.least} is above updates {self.updates}: no alarm could ever be raised")
+        return self
+
+
 class Monitoring(Section):
     """When forecasts, or the data under them, have gone so wrong that somebody has to act."""
 
@@ -113,5 +127,6 @@ class Monitoring(Section):
     skill: SkillRule = Field(description="alarm `skill`: the seasonal naive would have been better")
     coverage: CoverageChart = Field(description="alarm `coverage`: intervals hold too few values")
     drift: Drift = Field(description="alarm `drift`: other values come in than at this time of the year before")
-    stopped: Stopped = Field(description="alarm `stopped`: series have fallen silent; `late` is contract.max_age_days")
+    stopped: Stopped = Field(description="alarm `stopped`: series have fallen silent")
+    arrivals: Arrivals = Field(description="alarm `late`, without contract.max_age_days: data have stopped coming")
     retrain: Retrain = Field(description="what follows from an alarm, from age, and from a promotion that went wrong")

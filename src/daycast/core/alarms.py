@@ -188,19 +188,23 @@ def drift(scores: pd.DataFrame, threshold: float, smallest: float, share: float)
     return Alarm("drift", raised, part, share, cause, tuple(str(name) for name in far.index[:WORST]))
 
 
-def late(age: int, most: int | None) -> Alarm:
+def late(age: int, most: int | None, usual: int | None, excess: float) -> Alarm:
     """No new data have come for too long.
 
     Args:
         age: whole days from the newest observation to today.
         most: largest age that is well; ``None`` if the dataset does not say.
+        usual: where it does not, the age that data usually come to; ``None`` if that can't be told yet.
+        excess: by which factor that may be exceeded.
     """
-    if most is None:
-        cause = f"the newest observation is {age} days old; contract.max_age_days does not say what is too old"
+    old = f"the newest observation is {age} days old"
+    if most is not None:
+        return Alarm("late", age > most, float(age), float(most), f"{old}, {most} are well")
+    if usual is None:
+        cause = f"{old}; contract.max_age_days does not say what is too old, and too little came to tell what is usual"
         return Alarm("late", False, float(age), float("inf"), cause)
-    return Alarm(
-        "late", age > most, float(age), float(most), f"the newest observation is {age} days old, {most} are well"
-    )
+    cause = f"{old}; newer ones came when it was {usual} at most, and {excess:g} times that is well"
+    return Alarm("late", age > excess * usual, float(age), excess * usual, cause)
 
 
 def stopped(y: Float, ids: Sequence[str], silent: int, memory: int, share: float) -> Alarm:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from daycast.config import Config
 from daycast.config.monitoring import Monitoring
-from daycast.core import alarms, drift, parts, profile, usual
+from daycast.core import alarms, arrivals, drift, parts, profile, usual
 from daycast.core.alarms import Alarm, Chart
 from daycast.core.events import NONE
 from daycast.core.frame import Float, Panel
@@ -60,6 +60,7 @@ def alarms_of(of: Seen, config: Config, ages: Sequence[int]) -> dict[pd.Timestam
     panel, rule = of.panel, config.monitoring
     at = np.arange(len(panel.ds) - len(ages), len(panel.ds))
     drifted = _drift(of, rule, at)
+    came, most = _usual_age(of.sums, config), config.dataset.contract.max_age_days
     charts: dict[tuple[str, ...], pd.DataFrame] = {}
     out = {}
     for row, (age, moved) in enumerate(zip(ages, drifted, strict=True)):
@@ -72,7 +73,7 @@ def alarms_of(of: Seen, config: Config, ages: Sequence[int]) -> dict[pd.Timestam
         out[now] = (
             *_of_forecasts(days[days["ds"] <= now].tail(rule.chart_steps), config),
             moved,
-            alarms.late(age, config.dataset.contract.max_age_days),
+            alarms.late(age, most, came, rule.arrivals.excess),
             alarms.stopped(y, panel.ids, rule.stopped.silent, rule.stopped.memory, rule.stopped.share),
         )
     return out
@@ -126,6 +127,12 @@ def _drift(of: Seen, rule: Monitoring, at: NDArray[np.intp]) -> list[Alarm]:
         )
         for day in range(len(at))
     ]
+
+
+def _usual_age(sums: pd.DataFrame, config: Config) -> int | None:
+    made = pd.DatetimeIndex(sums["made_at"]).tz_convert(config.dataset.timezone).tz_localize(None)
+    rule = config.monitoring.arrivals
+    return arrivals.usual_age(made, pd.DatetimeIndex(sums["cutoff"]), rule.updates, rule.least)
 
 
 def _events(panel: Panel) -> NDArray[np.int64]:
