@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.project import MODELS, Project
+from tests.project import MODELS, Project, environment
 
 from daycast.adapters import tracking
+from daycast.errors import PromotionError
+from daycast.steps import promote
 from daycast.steps.outcomes import Outcome
 
 CHROMIUM = "/usr/bin/chromium"
@@ -157,3 +159,29 @@ def test_a_version_shows_its_alias_its_card_and_what_the_gate_said(ui: Ui, train
     ui.go(f"{ui.at}/runs/{run_id}")
     ui.page.get_by_text(f"Passed: version {champion.version}").first.wait_for()
     ui.keep("run_gate")
+
+
+def test_a_refused_version_and_its_run_say_what_it_failed_and_the_champion_stays(
+    ui: Ui, trained: tuple[Project, Outcome]
+) -> None:
+    project, outcome = trained
+    assert outcome.champion is not None
+    with environment(project.settings):
+        run_id = project.train("model=[naive,sarima]", "promotion.margin=0", "promotion.significance=null").run.run_id
+    version = promote.decided(project.settings, run_id)[1]["sarima"]
+    promote.override(project.settings, project.config().dataset, outcome.champion.version, "as it was before")
+    gate = project.config("promotion=living").promotion
+    assert gate.champion is not None
+    strict = gate.model_copy(update={"champion": gate.champion.model_copy(update={"megabytes": 1e-6})})
+    with pytest.raises(PromotionError, match="size: "):
+        promote.promote(project.settings, "tiny", run_id, strict)
+    ui.go(f"/models/{version.name}/versions/{version.version}")
+    checks = ui.page.get_by_role("table").filter(has_text="not rolled back before")
+    checks.get_by_role("row").filter(has_text="size").get_by_text("failed").first.wait_for()
+    ui.page.get_by_text(f"Refused: version {version.version} (sarima), beside version").first.wait_for()
+    ui.keep("version_refused")
+    ui.go(f"{ui.at}/runs/{run_id}")
+    ui.page.get_by_text(f"Refused: version {version.version}").first.wait_for()
+    ui.keep("run_refused")
+    ui.go(f"/models/{version.name}/versions/{outcome.champion.version}")
+    ui.page.get_by_text("champion").first.wait_for()
