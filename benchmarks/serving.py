@@ -35,8 +35,8 @@ LIMIT_S = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="folders, or URIs as MLflow has them")
-    parser.add_argument("--requests", type=int, default=200, help="in each measurement (default 200)")
-    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8, 64], help="clients (default 1 8 64)")
+    parser.add_argument("--requests", type=int, default=200, help="in each measurement, and five per client at least")
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 16, 200], help="clients (default 1 16 200)")
     args = parser.parse_args()
     print(f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
     lines = []
@@ -45,7 +45,7 @@ def main() -> None:
         content, rows = request(folder)
         with served(str(folder)) as (server, address):
             for at_once in args.at_once:
-                measured = measure(server, address, content, args.requests, at_once)
+                measured = measure(server, address, content, max(args.requests, 5 * at_once), at_once)
                 lines.append({"model": Path(model).name, "rows in": rows, "clients": at_once, **measured})
     print(pd.DataFrame(lines).to_string(index=False))
 
