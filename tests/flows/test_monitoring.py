@@ -160,7 +160,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
     assert again.alarm
     assert found.skill is not None
     assert found.skill < 0
-    assert [notice["title"] for notice in told] == ["daycast: tiny is forecast badly"]
+    assert [notice["title"] for notice in told] == ["daycast: alarm on forecasts of tiny"]
     assert "run: daycast run dataset=tiny --fetch" in told[0]["message"]
     assert events == ["daycast.alarm"] * 2  # on each day it asks for training, and the retrain rule answers
     raised = [one for one in found.alarms if one.raised]
@@ -171,7 +171,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
     assert "series: " in told[0]["message"]
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('{"daycast"')]
     (line,) = [json.loads(one) for one in lines]
-    assert line["title"] == "daycast: tiny is forecast badly"
+    assert line["title"] == "daycast: alarm on forecasts of tiny"
     assert line["command"] == "daycast run dataset=tiny --fetch"
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
         week = tables.alarm_episodes.c.last
@@ -183,7 +183,7 @@ def test_people_are_told_once_of_forecasts_that_have_gone_wrong_and_once_that_it
             tables.forecasts.update().where(tables.forecasts.c.run_id == "monitored").values(dataset="x")
         )
     monitored(None)
-    assert [notice["title"] for notice in told[1:]] == ["daycast: tiny is forecast well again"]
+    assert [notice["title"] for notice in told[1:]] == ["daycast: no alarm on forecasts of tiny any more"]
     assert events == ["daycast.alarm"] * 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +17,20 @@ from tests.project import TINY, Project
 
 from daycast.adapters import registry, store, tracking
 from daycast.core.lineage import Lineage
-from daycast.steps import champion, retrain
+from daycast.core.retrain import Trial
+from daycast.errors import PromotionError
+from daycast.steps import champion, promote, retrain
 from daycast.steps.data import frame
+from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
+from daycast.steps.trial import trial
 from flows import running
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
 
 NAME, SINCE, TODAY = "daycast-tiny", date(2019, 6, 1), date(2019, 6, 20)
 MARK = "on trial"
+NEITHER = ("gru_quantiles", "naive")  # without intervals, and `third`
 
 
 def number(project: Project) -> str:
@@ -36,7 +42,7 @@ def promoted(project: Project) -> Iterator[tuple[str, str]]:
     """The champion, as if it had been promoted on ``SINCE``, and the one before; undone afterwards."""
     now = number(project)
     every = registry.versions(project.settings.tracking_uri, NAME)
-    other = next(v.number for v in every if v.number != now and v.tags["daycast.model"] != "gru_quantiles")
+    other = next(v.number for v in every if v.number != now and v.tags["daycast.model"] not in NEITHER)
     own = next(v.tags for v in every if v.number == now)
     lines, rows = store.tables.promotions, store.tables.forecasts
     at = datetime(SINCE.year, SINCE.month, SINCE.day, 12, tzinfo=UTC)
@@ -51,6 +57,16 @@ def promoted(project: Project) -> Iterator[tuple[str, str]]:
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
         connection.execute(lines.delete().where(lines.c.number > last))
         connection.execute(rows.delete().where(rows.c.config_hash == MARK))
+
+
+@pytest.fixture
+def third(project: Project) -> str:
+    """A version that is neither of the two."""
+    before = number(project)
+    run_id = project.train("model=[naive]").run.run_id
+    if number(project) != before:
+        promote.override(project.settings, project.config().dataset, before, "as it was")
+    return promote.decided(project.settings, run_id)[1]["naive"].version
 
 
 def forecasts(project: Project, version: str, off: float) -> None:
@@ -135,7 +151,7 @@ def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
     forecasts(project, now, 0.9)
     action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert action.kind == "roll back"
-    assert "from 12 origins" in action.reason
+    assert "on 18 days" in action.reason
     assert number(project) == other
     line = champion.moves(project.settings, "tiny").iloc[-1]
     assert (line["kind"], line["from_version"], line["to_version"]) == ("rollback", now, other)
@@ -152,10 +168,47 @@ def test_a_new_champion_that_does_well_stays(project: Project, promoted: tuple[s
     assert "on trial, and does no worse so far" in action.reason
 
 
-def test_a_trial_has_an_end(project: Project, promoted: tuple[str, str]) -> None:
-    now, _ = promoted
+def late(project: Project) -> DataRef:
+    """The data as they are on the first day after the trial, or as they come where a month comes at once."""
+    return project.data.until(SINCE + timedelta(days=project.config().monitoring.retrain.trial + 1))
+
+
+def test_a_champion_whose_days_all_come_at_once_is_judged_on_the_first_of_them(
+    project: Project, promoted: tuple[str, str]
+) -> None:
+    now, other = promoted
     forecasts(project, now, 0.9)
-    late = SINCE + timedelta(days=project.config().monitoring.retrain.trial + 1)
-    action = retrain.taken_back(project.settings, project.config(), project.data.until(late))
-    assert (action.kind, number(project)) == ("wait", now)
-    assert "on no trial" in action.reason
+    action = retrain.taken_back(project.settings, project.config(), late(project))
+    assert (action.kind, number(project)) == ("roll back", other)
+
+
+def test_a_trial_has_an_end_and_is_judged_once(project: Project, promoted: tuple[str, str]) -> None:
+    now, _ = promoted
+    forecasts(project, now, 0.001)
+    first = retrain.taken_back(project.settings, project.config(), late(project))
+    assert (first.kind, number(project)) == ("wait", now)
+    assert "the trial is over; MAE " in first.reason
+    assert " on 18 days" in first.reason
+    told = registry.required(project.settings.tracking_uri, NAME, "champion").tags[retrain.TRIAL]
+    assert told.endswith(first.reason.partition("over; ")[2])
+    again = retrain.taken_back(project.settings, project.config(), late(project))
+    assert (again.kind, number(project)) == ("wait", now)
+    assert "on no trial" in again.reason
+    registry.tag(project.settings.tracking_uri, NAME, now, {retrain.TRIAL: "promotion 0: of another one"})
+    assert "is over" in retrain.taken_back(project.settings, project.config(), late(project)).reason
+
+
+def test_a_champion_that_somebody_moved_meanwhile_is_not_rolled_back_for_what_another_did(
+    project: Project, third: str, promoted: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecasts(project, promoted[0], 0.9)
+
+    def slow(*given: Any) -> Trial | None:
+        made = trial(*given)
+        registry.set_alias(project.settings.tracking_uri, NAME, "champion", third)
+        return made
+
+    monkeypatch.setattr(retrain, "trial", slow)
+    with pytest.raises(PromotionError, match=f"version {third}, which took its place meanwhile"):
+        retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
+    assert number(project) == third

@@ -17,12 +17,14 @@ class Retrain(Section):
     )
     longest: int = Field(ge=1, le=3650, description="days that a cool-down grows to at most")
     max_age: int = Field(
-        ge=1, le=3650, description="days after its training from which a champion is trained again without an alarm"
+        ge=1,
+        le=3650,
+        description="days of data since a training from which it is repeated without an alarm",
     )
     trial: int = Field(
-        ge=0, le=3650, description="days in which a new champion is held against the one before; 0: never"
+        ge=0, le=3650, description="days of data that a new champion is held against the one before on; 0: never"
     )
-    least: int = Field(ge=1, description="of a trial: origins whose days have come, all or some, before it may fail")
+    least: int = Field(ge=1, description="of a trial: days forecast that must have come before it may fail")
     worse: float = Field(
         ge=0,
         description="of a trial: by how much the new champion's error may exceed that of the one before it, or of the "
@@ -39,7 +41,7 @@ class Retrain(Section):
 
     def rule(self) -> retrain.Rule:
         """As ``core.retrain`` takes it."""
-        return retrain.Rule(**self.model_dump())
+        return retrain.Rule(**self.model_dump(exclude={"trial"}))
 
 
 class ErrorChart(Section):

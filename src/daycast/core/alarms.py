@@ -82,10 +82,10 @@ class Chart:
     most: float
 
     def path(self, figures: Float) -> Float:
-        """The sum after each day, ``(D,)``; a day without a figure, NaN, changes nothing."""
+        """The sum after each day, ``(D,)``; a day without a figure, NaN, changes nothing, and inf adds the most."""
         out, total = np.zeros(len(figures)), 0.0
         for day, figure in enumerate(figures):
-            if np.isfinite(figure):
+            if not np.isnan(figure):
                 step = float(np.clip(figure, -self.most, self.most)) - self.reference
                 total = min(max(0.0, total + step), 2 * self.limit)
             out[day] = total
@@ -106,10 +106,12 @@ def error(days: pd.DataFrame, chart: Chart) -> Alarm:
         path = chart.path(np.log(np.maximum(ratio, np.finfo(float).tiny)))
     if not len(path):
         return Alarm("error", False, None, chart.limit, "no forecast has matured yet")
-    newest = float(np.nanmean(ratio[-7:])) if np.isfinite(ratio[-7:]).any() else float("nan")
+    newest = ratio[-7:]
+    told = newest[~np.isnan(newest)].mean() if not np.isnan(newest).all() else np.nan
+    size = "in no relation to" if np.isnan(told) else f"{told:.2f} times" if np.isfinite(told) else "beyond any times"
     cause = (
-        f"mean absolute error {newest:.2f} times what the seasonal naive usually misses, over the newest "
-        f"{len(ratio[-7:])} days; cumulative sum {path[-1]:.2f}, {chart.limit:g} raise an alarm"
+        f"mean absolute error {size} what the seasonal naive usually misses, over the newest "
+        f"{len(newest)} days; cumulative sum {path[-1]:.2f}, {chart.limit:g} raise an alarm"
     )
     return Alarm("error", bool(path[-1] >= chart.limit), float(path[-1]), chart.limit, cause)
 

@@ -22,8 +22,7 @@ class Rule:
         back_off: factor, at least 1, that the cool-down is multiplied by for each refused challenger in a row.
         longest: the cool-down at most, after whatever refusals.
         max_age: of the champion's training, from which on it is trained again without an alarm.
-        least: origins of a trial, all or some of their days come, before it may end in a rollback.
-        trial: since a promotion, after which the new champion stays.
+        least: days of a trial that must have come before it may end in a rollback.
         worse: by how much a new champion's error may exceed that of the one before, or of the naive: a fraction.
     """
 
@@ -32,7 +31,6 @@ class Rule:
     longest: int
     max_age: int
     least: int
-    trial: int
     worse: float
 
 
@@ -41,13 +39,13 @@ class Trial:
     """How a new champion has done since its promotion, at the same rows as others; mean absolute errors, raw units.
 
     Attributes:
-        since: day of the promotion.
-        origins: from which its forecasts have, at least in part, matured.
+        since: the first day that the champion had not seen when it was promoted.
+        days: that it has forecast since, and that have come.
         champion: its error; ``previous``: what the champion before would have had; ``naive``: the seasonal naive's.
     """
 
     since: date
-    origins: int
+    days: int
     champion: float
     previous: float
     naive: float
@@ -61,16 +59,16 @@ class State:
         trained: day of the newest training; ``None`` if there was none.
         refused: challengers in a row that were refused or rolled back; of an alarm, those since its episode began, as
             what was refused in quiet times says nothing of now.
-        champion_trained: day up to which the champion's training saw data; ``None`` without a champion.
+        age: days of data that have come since the champion's training; ``None`` without a champion.
         alarm: the monitoring's verdict of today, in words; ``None`` if it raised none.
         stopgap: whether the champion is a naive baseline, which holds the place until a model is better again.
-        trial: of a champion that was promoted and has one before it; else ``None``.
+        trial: of a champion that was promoted not long ago and has one before it; else ``None``.
         seen: whether the newest training saw all the data that there are, so that another one would come out the same.
     """
 
     trained: date | None
     refused: int
-    champion_trained: date | None
+    age: int | None
     alarm: str | None
     stopgap: bool = False
     trial: Trial | None = None
@@ -101,13 +99,13 @@ def decided(rule: Rule, state: State, today: date) -> Action:
     never raises an alarm as it is what others are held against; none does before the cool-down is over, or on data that
     were trained on already. The cool-down counts from the last training, whatever came of it.
     """
-    trial = _of_weight(rule, state.trial, today)
+    trial = state.trial if state.trial is not None and state.trial.days >= rule.least else None
     if trial is not None and trial.champion > (1 + rule.worse) * trial.previous:
         return Action("roll back", _told(rule, trial, "the champion before", trial.previous))
     wait = cooling(rule, state.refused)
     since = None if state.trained is None else (today - state.trained).days
-    age = None if state.champion_trained is None else (today - state.champion_trained).days
-    if age is None:
+    told = f"the champion was trained on data that end {state.age} days before the newest, {rule.max_age} allowed"
+    if state.age is None:
         why = "there is no champion"
     elif state.alarm is not None:
         why = f"alarm: {state.alarm}"
@@ -115,10 +113,10 @@ def decided(rule: Rule, state: State, today: date) -> Action:
         why = _told(rule, trial, "the seasonal naive", trial.naive)
     elif state.stopgap:
         why = "the champion is a naive baseline, a stopgap"
-    elif age >= rule.max_age:
-        why = f"the champion was trained {age} days ago, {rule.max_age} allowed"
+    elif state.age >= rule.max_age:
+        why = told
     else:
-        return Action("wait", f"no alarm, and the champion was trained {age} days ago, {rule.max_age} allowed")
+        return Action("wait", f"no alarm, and {told}")
     if since is not None and since < wait:
         refusals = f" after {state.refused} refusals in a row" if state.refused else ""
         return Action("wait", f"not yet: trained {since} days ago, cooling down for {wait}{refusals}; {why}")
@@ -127,15 +125,8 @@ def decided(rule: Rule, state: State, today: date) -> Action:
     return Action("train", why)
 
 
-def _of_weight(rule: Rule, trial: Trial | None, today: date) -> Trial | None:
-    """The trial, if it can tell by now and is not over."""
-    if trial is None or trial.origins < rule.least or (today - trial.since).days > rule.trial:
-        return None
-    return trial
-
-
 def _told(rule: Rule, trial: Trial, name: str, error: float) -> str:
     return (
-        f"since {trial.since}, from {trial.origins} origins, MAE {trial.champion:,.4g} against {error:,.4g} of {name}; "
+        f"since {trial.since}, on {trial.days} days, MAE {trial.champion:,.4g} against {error:,.4g} of {name}; "
         f"{100 * rule.worse:.0f} % more is allowed"
     )

@@ -158,13 +158,21 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
 
 
 def rollback(
-    settings: Settings, dataset: Dataset, to: str | None, reason: str, *, dry_run: bool, data: DataRef | None = None
+    settings: Settings,
+    dataset: Dataset,
+    to: str | None,
+    reason: str,
+    *,
+    dry_run: bool,
+    data: DataRef | None = None,
+    expected: str | None = None,
 ) -> tuple[str, str]:
     """Go back to a former champion that still loads and forecasts; from which version to which.
 
     Args:
         to: number of the version; ``None`` for the champion before this one. Doing that again goes further back.
         data: what it has to forecast from; ``None`` for the data in force.
+        expected: the champion that the reason is about; ``None`` for the one in force.
 
     Raises:
         PromotionError: there is no champion, none before it, no such version, or it does not forecast any more.
@@ -200,7 +208,7 @@ def rollback(
     require_forecast(settings, dataset, target, data)
     if not dry_run:
         why = Why("rollback", version.tags["daycast.run_id"], reason)
-        move(settings, dataset.name, target, why, now.number)
+        move(settings, dataset.name, target, why, expected or now.number)
     return now.number, target
 
 

@@ -14,8 +14,8 @@ from daycast.settings import Settings
 from daycast.steps.outcomes import MonitoredRef
 
 TITLES = {
-    "forecasts": ("{dataset} is forecast badly", "{dataset} is forecast well again"),
-    "data": ("data of {dataset} are late or missing", "data of {dataset} come again"),
+    "forecasts": ("alarm on forecasts of {dataset}", "no alarm on forecasts of {dataset} any more"),
+    "data": ("data of {dataset} are late or missing", "no alarm on data of {dataset} any more"),
 }
 COMMANDS = {"forecasts": "daycast run dataset={dataset} --fetch", "data": "daycast ingest dataset={dataset}"}
 

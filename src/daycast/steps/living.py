@@ -75,12 +75,12 @@ class Life:
         forecast.keep(self.settings, self.data, version, self.stretches.rows(version, [cutoff]))
         raised = alarms.raised(monitor.look(self.settings, self.config, self.data.until(day)).alarms, "forecasts")
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised) or None
-        if told and (before.alarmed is None or (day - before.alarmed).days >= self.config.monitoring.calm_days):
+        if told and (before.alarmed is None or (day - before.alarmed).days > self.config.monitoring.calm_days):
             before = before.model_copy(update={"refused_since": 0})  # another episode
         state = retrain.State(
             trained=before.trained,
             refused=before.refused_since if told else before.refused,
-            champion_trained=before.champion_trained,
+            age=(day - before.champion_trained).days,
             alarm=told,
             stopgap=before.model in baselines(self.config),
             trial=self._trial(day, before),

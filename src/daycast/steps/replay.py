@@ -15,6 +15,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from daycast.adapters.store import opened
 from daycast.config import Config
@@ -30,7 +31,7 @@ from daycast.steps.reference import DataRef
 from daycast.steps.stretches import Stretches, observed
 
 DIARY = "diary.jsonl"
-CODE = ("core", "models", "steps", "adapters/registry", "adapters/search", "adapters/store")
+CODE = ("config", "core", "models", "steps", "adapters/registry", "adapters/search", "adapters/store")
 UNUSED = ("runner", "alert")  # sections that no day hangs on
 
 
@@ -92,13 +93,14 @@ def replay(settings: Settings, config: Config, data: DataRef, first: date, last:
         workers: processes that fit models and make forecasts ahead; the figures are the same with any number.
 
     Raises:
-        ConfigError: no such days. PromotionError: not even a baseline may forecast. What a step raises.
+        ConfigError: no such days, or another process is at it. PromotionError: not even a baseline may forecast.
+        What a step raises.
     """
     days, later = span(settings, config, data, first, last)
     own = isolated(settings, place(settings, config, data, first))
     file = own.state / DIARY
     stretches = Stretches(own, own.state / "stretches", data, later)
-    with opened(own.store_url), _pool(workers) as pool:
+    with _alone(own.state), opened(own.store_url), _pool(workers) as pool:
         life = Life(own, config, data, stretches, pool)
         done = diary.read(file)
         if not done:
@@ -144,6 +146,20 @@ def isolated(settings: Settings, folder: Path) -> Settings:
         store_url=f"{url}/forecasts.db",
         cache_url=None,
     )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse to live a life that is being lived: two would each write its days down."""
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ConfigError(
+            f"nobody else at the replay in {folder}",
+            "another process that goes on with it",
+            "wait for it, or end it first; `--dry-run` tells how far it is",
+        ) from error
 
 
 @contextmanager

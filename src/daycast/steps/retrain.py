@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
 from daycast.adapters import registry, store, tracking
-from daycast.config import Config
+from daycast.config import Config, config_hash
 from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
 from daycast.errors import DaycastError, ToolError
@@ -21,19 +21,23 @@ from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED
 from daycast.steps.trial import trial
 
+TRIAL = "daycast.trial"  # tag of a version: which promotion's trial is over, and how it ended
+
 
 def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Action:
     """Whether to train on a day: by the monitoring's alarm of it, the champion's age and trial, and the last training.
 
-    Only runs that registered a winner count: one that failed is tried again. So do trainings by hand, but for those as
-    of a past day. Of refusals, those since the alarm's episode began.
+    Only runs of the same configuration that registered a winner count: one that failed is tried again, and an
+    experiment is none. So do trainings by hand, but for those as of a past day. Of refusals, those since the alarm's
+    episode began.
 
     Args:
         data: what there is to train on.
     """
     dataset = config.dataset
     found = tracking.finished(tracker(settings), dataset.name, REGISTERED)
-    own = [run for run in found if "daycast.as_of" not in run.tags]
+    mine = config_hash(config)
+    own = [run for run in found if "daycast.as_of" not in run.tags and run.tags.get("daycast.config_hash") == mine]
 
     def local(moment: pd.Timestamp) -> pd.Timestamp:
         return moment.tz_convert(dataset.timezone).tz_localize(None)
@@ -54,15 +58,16 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
     if len(moves) and moves["kind"].iloc[-1] == "rollback":
         refused += int(local(moves["decided_at"].iloc[-1]) >= since)
     now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset.name), champion.CHAMPION)
-    until = None if now is None else pd.Timestamp(now.tags[DATA_UNTIL]).date() if DATA_UNTIL in now.tags else date.min
+    until = pd.Timestamp(now.tags[DATA_UNTIL]).date() if now is not None and DATA_UNTIL in now.tags else date.min
+    newest = arrays(settings, dataset.spec(), data).panel.cutoff.date()
     new = _on_trial(settings, config, data)
     state = State(
         trained=started(own[-1]).date() if own else None,
         refused=refused,
-        champion_trained=until,
+        age=None if now is None else (newest - until).days,
         alarm="; ".join(episodes.causes(going)) if going is not None and alarmed else None,
         stopgap=now is not None and now.tags["daycast.model"] in baselines(config),
-        trial=new.trial if isinstance(new, _New) else None,
+        trial=new.trial if isinstance(new, _New) and not new.over else None,
         seen=bool(own) and own[-1].tags.get("daycast.data_version") == data.version,
     )
     return retrain.decided(config.monitoring.retrain.rule(), state, day)
@@ -72,31 +77,49 @@ def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
     """Roll a new champion back if it does worse on its trial than the one before would have.
 
     A champion that was put there by hand, or by a rollback, is on no trial. A trial's days are those of the data, so
-    that late ones don't end it.
+    that late ones don't end it: where a month comes at once, it is judged on the first days of that, and once.
 
     Raises:
-        PromotionError: the one before does not forecast any more; the new one stays.
+        PromotionError: the one before does not forecast any more, or the champion was moved meanwhile.
     """
     registry.require_answer(settings.tracking_uri)
     new = _on_trial(settings, config, data)
     if isinstance(new, str):
         return Action("wait", new)
-    newest = arrays(settings, config.dataset.spec(), data).panel.cutoff.date()
-    action = retrain.decided(config.monitoring.retrain.rule(), State(newest, 0, newest, None, trial=new.trial), newest)
+    state = State(trained=new.since, refused=0, age=0, alarm=None, trial=new.trial)
+    action = retrain.decided(config.monitoring.retrain.rule(), state, new.since)
     if action.kind == "roll back":
-        champion.rollback(settings, config.dataset, new.previous, action.reason, dry_run=False, data=data)
+        at = {"data": data, "expected": new.number}
+        champion.rollback(settings, config.dataset, new.previous, action.reason, dry_run=False, **at)
         return action
-    return Action("wait", f"version {new.number}, of data up to {new.since}, is on trial, and does no worse so far")
+    beside = f"version {new.number}, of data up to {new.since}, beside version {new.previous}"
+    if not new.over:
+        return Action("wait", f"{beside}, is on trial, and does no worse so far")
+    on = new.trial
+    told = f"MAE {on.champion:,.4g} against {on.previous:,.4g} on {on.days} days" if on else "no day came to judge by"
+    name = registry.model_name(config.dataset.name)
+    registry.tag(settings.tracking_uri, name, new.number, {TRIAL: f"{new.promotion}: over; {beside}: {told}"})
+    return Action("wait", f"{beside}: the trial is over; {told}")
 
 
 @dataclass(frozen=True)
 class _New:
-    """A champion on trial: its number, that of the one before, the first day it had not seen, how it has done."""
+    """A champion on trial.
 
+    Attributes:
+        promotion: which line of the history it is.
+        number, previous: of the champion, and of the one before.
+        since: the first day that it had not seen.
+        trial: how it has done; ``None`` if nothing has come.
+        over: whether later days have come than those of the trial, which was not judged on all of its own yet.
+    """
+
+    promotion: str
     number: str
     previous: str
     since: date
     trial: retrain.Trial | None
+    over: bool
 
 
 def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
@@ -109,15 +132,17 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     if now is None or moves.empty or moves["to_version"].iloc[-1] != now.number:
         return "the history knows of no promotion of this champion"
     since = pd.Timestamp(now.tags[DATA_UNTIL]).date()
-    newest = arrays(settings, dataset.spec(), data).panel.cutoff.date()
+    promotion, end = f"promotion {moves['number'].iloc[-1]}", since + timedelta(days=rule.trial)
     before = history.before(moves, now.number)
     previous = next((v for v in versions if v.number == before), None)
-    if moves["kind"].iloc[-1] != "promotion" or previous is None or (newest - since).days > rule.trial:
+    judged = now.tags.get(TRIAL, "").startswith(f"{promotion}: ")
+    if moves["kind"].iloc[-1] != "promotion" or previous is None or judged or not rule.trial:
         return f"version {now.number}, of data up to {since}, is on no trial"
+    over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
-        on = trial(settings, dataset, data, since, (now, previous))
+        on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))
     except ToolError:
         raise
     except DaycastError as error:
         return f"version {previous.number}, the champion before, does not forecast: {error.found}"
-    return _New(now.number, previous.number, since, on)
+    return _New(promotion, now.number, previous.number, since, on, over)

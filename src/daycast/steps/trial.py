@@ -56,7 +56,7 @@ def trial(
     if both.empty:
         return None
     errors = {name: float((both[name] - both["y"]).abs().mean()) for name in ("y_hat", "other", "naive")}
-    return Trial(since, both["cutoff"].nunique(), errors["y_hat"], errors["other"], errors["naive"])
+    return Trial(since, both["ds"].dt.normalize().nunique(), errors["y_hat"], errors["other"], errors["naive"])
 
 
 def forecasts(settings: Settings, data: DataRef, version: registry.Version, cutoffs: pd.DatetimeIndex) -> pd.DataFrame:
