@@ -11,18 +11,16 @@ from prefect import State, flow, get_run_logger, task
 from prefect.events import emit_event
 
 from daycast import settings
-from daycast.adapters.notices import Notice, log, tell
+from daycast.adapters.notices import log, tell
 from daycast.adapters.store import Episode
 from daycast.config import compose, dataset_only
 from daycast.core import alarms
-from daycast.core.retrain import Action
 from daycast.errors import DaycastError, ToolError
 from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
-from daycast.steps import retrain as retrain_step
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
-from flows import anyway, newest, tasks
+from flows import anyway, newest, tasks, trials
 
 ALARM = "daycast.alarm"  # the event
 
@@ -53,23 +51,6 @@ def tell_people(found: MonitoredRef, episode: Episode, day: date) -> int:
     return many
 
 
-@task(task_run_name="hold the new champion of {data.dataset} against the one before", timeout_seconds=tasks.LONG)
-def on_trial(data: DataRef) -> Action:
-    here = settings.load()
-    config = compose(here.root, [f"dataset={data.dataset}"], fitting=False)
-    with tasks.shown("trial", data.dataset):
-        return retrain_step.taken_back(here, config, data)
-
-
-@task(task_run_name="tell of a rollback", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
-def tell_of_rollback(dataset: str, reason: str) -> int:
-    return tell(
-        Notice(
-            f"daycast: the new champion of {dataset} is taken back", reason, None, f"daycast history dataset={dataset}"
-        )
-    )
-
-
 @flow(name="monitoring", flow_run_name="monitoring {dataset}")
 def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> MonitoredRef | State[Any]:
     """Fetch what came, and judge the forecasts by it. An alarm is told to people, and to Prefect as an event.
@@ -94,15 +75,17 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
         data = tasks.prepared(dataset, fetch, None)
     if faults:
         data = _last_good(dataset, faults[0])  # it tells what is late
-    found = monitor(data)
-    if found.unlogged is not None:
+    found = None
+    with _collected(faults):
+        found = monitor(data)
+    if found is not None and found.unlogged is not None:
         faults.append(ToolError("MLflow to take the figures of the day", found.unlogged, "bring it back"))
     with _collected(faults):
-        if (action := on_trial(data)).kind == "roll back":
-            tell_of_rollback(dataset, action.reason)
-    with _collected(faults):
-        _tell(found, dataset_only(settings.load().root, dataset).today())
-    if faults:
+        trials.judged(data)
+    if found is not None:
+        with _collected(faults):
+            _tell(found, dataset_only(settings.load().root, dataset).today())
+    if faults or found is None:
         raise faults[0]
     return found
 

@@ -150,7 +150,7 @@ def test_a_version_shows_its_alias_its_card_and_what_the_gate_said(ui: Ui, train
     assert champion is not None
     ui.go(f"/models/{champion.name}/versions/{champion.version}")
     ui.page.get_by_text("champion").first.wait_for()
-    for heading in ("The gate", "Scores", "Weak spots", "Reproduce"):
+    for heading in ("In force", "The gate", "Scores", "Weak spots", "Reproduce"):
         ui.page.get_by_role("heading", name=heading, exact=True).first.wait_for()
     checks = ui.page.get_by_role("table").filter(has_text="not rolled back before")
     checks.get_by_role("cell", name="passed", exact=True).first.wait_for()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Barrier
@@ -18,7 +19,7 @@ from tests.project import Project, environment
 
 from daycast.adapters import registry, store, tracking
 from daycast.errors import ConfigError, PromotionError, ToolError
-from daycast.steps import champion, compare, promote
+from daycast.steps import champion, compare, promote, standing
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import register
@@ -62,6 +63,21 @@ def alias(project: Project, name: str) -> registry.Version:
 def set_champion(project: Project, version: str) -> None:
     """Let another version be champion."""
     registry.set_alias(project.settings.tracking_uri, NAME, "champion", version)
+
+
+@contextmanager
+def killed_after_the_alias() -> Iterator[None]:
+    """What is moved meanwhile is cut off between the alias and the end of the turn, as by a kill."""
+    set_alias = registry.set_alias
+
+    def cut_off(*given: str) -> None:
+        set_alias(*given)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(registry, "set_alias", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +149,9 @@ def test_a_promotion_that_was_cut_off_after_the_alias_moved_gets_its_line_from_t
     project: Project, strict: After, easy: After
 ) -> None:
     promote.promote(project.settings, "tiny", strict.outcome.run.run_id)
-    set_champion(project, easy.version.version)  # as a kill between the alias and the end of the turn leaves it
-    shown = champion.told(project.settings, project.config().dataset, None)
+    with killed_after_the_alias():
+        promote.promote(project.settings, "tiny", easy.outcome.run.run_id)
+    shown = standing.told(project.settings, project.config().dataset, None)
     assert (shown["version"], shown["since"]) == (easy.version.version, None)
     assert "by other means" in shown["note"]
     before = len(history(project))
@@ -223,7 +240,7 @@ def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
     line = history(project).iloc[-1]
     assert (line["kind"], line["from_version"], line["to_version"], line["reason"]) == ("rollback", *moved, "too low")
     assert line["actor"] == champion.actor()
-    shown = champion.told(project.settings, dataset, None)
+    shown = standing.told(project.settings, dataset, None)
     assert (shown["version"], shown["kind"], shown["from_version"]) == (moved[1], "rollback", moved[0])
     with pytest.raises(PromotionError, match=r"(?s)not rolled back before.*--force"):
         promote.promote(project.settings, "tiny", easy.outcome.run.run_id)
@@ -242,12 +259,46 @@ def test_a_rollback_that_was_killed_before_its_line_is_finished_by_the_next(
     dataset = project.config().dataset
     for after in (strict, easy):
         promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
-    set_champion(project, strict.version.version)  # as a kill between the alias and the end of the turn leaves it
-    champion.rollback(project.settings, dataset, None, "too low", dry_run=False)
+    before = len(history(project))
+    with killed_after_the_alias():
+        champion.rollback(project.settings, dataset, None, "too low", dry_run=False)
+    assert len(history(project)) == before
+    moved = (easy.version.version, strict.version.version)
+    assert champion.rollback(project.settings, dataset, None, "too low still", dry_run=True) == moved
+    assert len(history(project)) == before
+    assert champion.rollback(project.settings, dataset, None, "too low still", dry_run=False) == moved
     line = history(project).iloc[-1]
-    moved = ["rollback", easy.version.version, strict.version.version]
-    assert line[["kind", "from_version", "to_version"]].tolist() == moved
+    assert line[["kind", "from_version", "to_version", "reason"]].tolist() == ["rollback", *moved, "too low"]
+    assert len(history(project)) == before + 1
     assert alias(project, "champion").number == strict.version.version
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_after_a_promotion_that_was_killed_a_rollback_goes_back_to_the_champion_before_it_and_no_further(
+    project: Project, strict: After, easy: After, dry_run: bool
+) -> None:
+    dataset = project.config().dataset
+    third = next(
+        v.number
+        for v in registry.versions(project.settings.tracking_uri, NAME)
+        if v.number not in (strict.version.version, easy.version.version)
+    )
+    for number in (third, strict.version.version):
+        promote.override(project.settings, dataset, number, "to begin with")
+    before = len(history(project))
+    with killed_after_the_alias():
+        promote.override(project.settings, dataset, easy.version.version, "it was the weather")
+    assert len(history(project)) == before
+    moved = (easy.version.version, strict.version.version)
+    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=dry_run) == moved
+    lines = history(project).iloc[before:]
+    made = lines[["kind", "from_version", "to_version", "reason"]].to_numpy().tolist()
+    cut_off = ["override", strict.version.version, easy.version.version, "it was the weather"]
+    assert made == ([] if dry_run else [cut_off, ["rollback", *moved, "too low"]])
+    if dry_run:
+        assert champion.settle(project.settings, "tiny") is not None
+    assert champion.settle(project.settings, "tiny") is None
+    promote.override(project.settings, dataset, easy.version.version, "as it was")
 
 
 def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
@@ -279,17 +330,28 @@ def test_a_version_that_never_was_champion_is_not_gone_back_to(project: Project,
     assert alias(project, "champion").number == easy.version.version
 
 
-def test_a_move_whose_tags_can_not_be_written_is_made_and_told_by_the_next(
+def test_a_move_is_made_whole_or_not_at_all_and_what_could_not_be_told_of_it_is_told_by_the_next(
     project: Project, strict: After, easy: After, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
         raise ToolError("MLflow to answer", "no", "start it")
 
+    def refused_afterwards(uri: str, name: str, number: str, tags: dict[str, str], *text: str) -> None:
+        if champion.MOVED not in tags:
+            refused()
+        tag(uri, name, number, tags, *text)
+
+    tag = registry.tag
     dataset, why = project.config().dataset, "to begin with"
     promote.override(project.settings, dataset, strict.version.version, why)
     before = len(history(project))
     with monkeypatch.context() as patched:
-        patched.setattr(registry, "tag", refused)
+        patched.setattr(registry, "tag", refused)  # what a kill would be mended by
+        with pytest.raises(ToolError):
+            promote.override(project.settings, dataset, easy.version.version, why)
+        assert len(history(project)) == before
+        assert alias(project, "champion").number == strict.version.version
+        patched.setattr(registry, "tag", refused_afterwards)
         promote.override(project.settings, dataset, easy.version.version, why)
     assert len(history(project)) == before + 1
     promote.override(project.settings, dataset, easy.version.version, why)
@@ -390,11 +452,11 @@ def test_a_store_in_mlflows_own_file_is_refused_before_both_wait_for_each_other(
 def test_who_was_champion_on_a_day_is_told_in_the_datasets_own_time(project: Project) -> None:
     dataset = project.config().dataset
     first = history(project)["decided_at"].iloc[0].tz_convert(dataset.timezone).date()
-    assert champion.told(project.settings, dataset, first)["version"]
+    assert standing.told(project.settings, dataset, first)["version"]
     with pytest.raises(PromotionError, match="none up to that day"):
-        champion.told(project.settings, dataset, first - timedelta(days=1))
+        standing.told(project.settings, dataset, first - timedelta(days=1))
     with pytest.raises(ConfigError, match="--on"):
-        champion.told(project.settings, dataset, first + timedelta(days=10_000))
+        standing.told(project.settings, dataset, first + timedelta(days=10_000))
 
 
 def test_promoting_an_older_run_obeys_what_was_decided_then(project: Project, strict: After, easy: After) -> None:

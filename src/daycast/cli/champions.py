@@ -33,7 +33,7 @@ def champion(
     """
     here, configured = ready(overrides, debug)
     from daycast.cli import console
-    from daycast.steps import champion as step
+    from daycast.steps import standing as step
 
     told = step.told(here, configured.dataset, None if on is None else on.date())
     if as_json:

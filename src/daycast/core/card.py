@@ -14,8 +14,9 @@ from daycast.core.gate import Check
 DAYS, KINDS = 5, 6  # worst ones that are told
 FEWEST = 3  # timestamps of a kind below which its error says nothing
 SECTION = "\n## "
-GATE = "The gate"
-KEPT = (GATE, "Scores", "Weak spots", "Reproduce", "Data", "Intervals", "Seeds", "Protocol")  # what matters most, first
+GATE, MOVES = "The gate", "In force"
+# What matters most, first.
+KEPT = (MOVES, GATE, "Scores", "Weak spots", "Reproduce", "Data", "Intervals", "Seeds", "Protocol")
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,17 @@ def judged(card: str, verdict: str, checks: Iterable[Check]) -> str:
         verdict: in a sentence.
     """
     rows = [["passed" if c.passed else "**failed**", c.name, c.reason] for c in checks]
-    kept = [part for part in _sections(card) if not part.startswith(f"{SECTION}{GATE}\n")]
-    told = f"{SECTION}{GATE}\n\n{verdict}\n\n{_table(['', 'check', 'reason'], rows)}\n"
-    return "".join([kept[0].rstrip("\n") + "\n", told, *kept[1:]])
+    return _first(card, GATE, f"{verdict}\n\n{_table(['', 'check', 'reason'], rows)}")
+
+
+def moved(card: str, lines: Iterable[str]) -> str:
+    """A card with when the version became and ceased to be champion and why, in place of what it had said before."""
+    return _first(card, MOVES, "\n".join(f"- {line}" for line in lines))
+
+
+def _first(card: str, heading: str, body: str) -> str:
+    kept = [part for part in _sections(card) if not part.startswith(f"{SECTION}{heading}\n")]
+    return "".join([kept[0].rstrip("\n") + "\n", f"{SECTION}{heading}\n\n{body}\n", *kept[1:]])
 
 
 def short(card: str, most: int) -> str:

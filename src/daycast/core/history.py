@@ -48,6 +48,23 @@ def served(moves: pd.DataFrame, version: str) -> list[tuple[pd.Timestamp, pd.Tim
     return spells
 
 
+def told(moves: pd.DataFrame, version: str, times: str) -> list[str]:
+    """Each time that a version became champion and ceased to be it, by whom and why, oldest first.
+
+    Args:
+        moves: ``kind, from_version, to_version, actor, reason, decided_at``, oldest first.
+        times: how points in time are written, in UTC.
+    """
+    out = []
+    for line in moves[(moves["to_version"] == version) | (moves["from_version"] == version)].to_dict("records"):
+        came = line["to_version"] == version
+        other = line["from_version"] if came else line["to_version"]
+        what = f"{'in place of' if came else 'gave way to'} version {other}" if other else "the first champion"
+        when = pd.Timestamp(line["decided_at"]).strftime(times)
+        out.append(f"{when} UTC, {line['kind']}: {what}, by {line['actor']}: {line['reason']}")
+    return out
+
+
 def rolled_back(moves: pd.DataFrame, version: str) -> bool:
     """Whether the last that happened to a version was that it was left by a rollback."""
     of = moves[(moves["to_version"] == version) | ((moves["kind"] == "rollback") & (moves["from_version"] == version))]

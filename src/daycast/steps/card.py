@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,11 +96,7 @@ def judged(settings: Settings, run_id: str | None, number: str, verdict: Verdict
     version = registry.find(settings.tracking_uri, verdict.name, number)
     if version is None:
         return
-    try:
-        before = tracking.text(where, version.run_id, FILE)
-    except ToolError:  # of a version from before there were cards
-        before = f"# {version.tags.get('daycast.model', version.name)}\n"
-    text = core.judged(before, verdict.sentence, verdict.checks)
+    text = core.judged(_before(settings, version), verdict.sentence, verdict.checks)
     log(settings, version.run_id, text)
     failed = "; ".join(f"{check.name}: {check.reason}" for check in verdict.checks if not check.passed)
     told = "every check passed" if verdict.passed else verdict.sentence  # refused by something past the checks
@@ -110,6 +107,24 @@ def judged(settings: Settings, run_id: str | None, number: str, verdict: Verdict
     note = core.judged(tracking.find(where, run_id).tags.get(tracking.NOTE, ""), verdict.sentence, verdict.checks)
     tracking.describe(where, run_id, core.short(note, LONGEST))
     tracking.tag(where, run_id, said)
+
+
+def moved(settings: Settings, version: registry.Version, lines: Sequence[str], tags: Mapping[str, str]) -> None:
+    """Write down on a version and its card when it became and ceased to be champion, and why.
+
+    Args:
+        tags: of the version, that say so too.
+    """
+    text = core.moved(_before(settings, version), lines)
+    log(settings, version.run_id, text)
+    registry.tag(settings.tracking_uri, version.name, version.number, tags, core.short(text, LONGEST))
+
+
+def _before(settings: Settings, version: registry.Version) -> str:
+    try:
+        return tracking.text(tracker(settings), version.run_id, FILE)
+    except ToolError:  # of a version from before there were cards
+        return f"# {version.tags.get('daycast.model', version.name)}\n"
 
 
 def log(settings: Settings, run_id: str, text: str) -> None:

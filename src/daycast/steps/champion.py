@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import asdict, dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -20,13 +19,15 @@ from daycast.core import forecast as core
 from daycast.core import history
 from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import serving
+from daycast.steps import card, serving
 from daycast.steps.data import arrays, in_force
 from daycast.steps.reference import DataRef
-from daycast.steps.register import DATA_UNTIL
 
 CHAMPION = "champion"  # alias
 SERVED = "daycast.served"  # tag of a version: when it was champion
+MOVED = "daycast.moved"  # tag of a version: the move that made it champion, set before it is made
+REASON = 2000  # characters of a reason that the tag holds
+MINUTES = "%Y-%m-%d %H:%M"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
     """Let version ``to`` be champion, and write down who did it and why; nothing where it is so already.
 
     The line and the alias come in one turn, which nobody else has at the same time. A kill between them leaves an alias
-    without its line, which the same command adds.
+    without its line, which ``settle`` adds, from the version's tag.
 
     Args:
         expected: the champion that the decision was about; ``None`` if there was none.
@@ -66,6 +67,7 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
             f"MLflow's, {settings.store_url}",
             "set DAYCAST_STORE_URL to another file, or both to databases of a PostgreSQL server",
         )
+    settle(settings, dataset)
     versions = registry.versions(settings.tracking_uri, name)
     with store.opened(settings.store_url) as engine, store.moving(engine, dataset) as turn:
         now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
@@ -87,21 +89,55 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
             )
         before = lines["from_version"].iloc[-1] if done else turn.newest if number == to else number
         if not done:
-            turn.append(store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason))
+            moved = store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason)
+            # Evidence is too long for a tag; that of the gate is in the run that it judged.
+            evidence = {name: why.decision[name] for name in ("judged_run",) if name in why.decision}
+            begun = {**asdict(moved), "decision": evidence, "reason": why.reason[:REASON], "number": len(lines) + 1}
+            registry.tag(settings.tracking_uri, name, to, {MOVED: json.dumps(begun)})
+            turn.append(moved)
             registry.set_alias(settings.tracking_uri, name, CHAMPION, to)
     with suppress(ToolError):  # it has moved: to fail now would make people do it again, and go further
-        for version in filter(None, (before, to)):
-            _tell_when(settings, dataset, version)
+        _tell(settings, dataset, (before, to))
 
 
-def _tell_when(settings: Settings, dataset: str, number: str) -> None:
-    """Let a version's tag tell when it was champion, as the history has it, beside the alias that only one has."""
-    name = registry.model_name(dataset)
-    if registry.find(settings.tracking_uri, name, number) is None:
-        return
-    spells = history.served(moves(settings, dataset), number)
-    times = [[f"{when:%Y-%m-%d %H:%M} UTC" if when is not None else "now" for when in spell] for spell in spells]
-    registry.tag(settings.tracking_uri, name, number, {SERVED: ", ".join(" .. ".join(spell) for spell in times)})
+def settle(settings: Settings, dataset: str) -> store.Move | None:
+    """Write down the move that a kill cut off between the alias and its line; what it was, ``None`` if there was none.
+
+    Raises:
+        ToolError: store or registry do not answer.
+    """
+    if unfinished(settings, dataset) is None:
+        return None
+    with store.opened(settings.store_url) as engine, store.moving(engine, dataset) as turn:
+        left = unfinished(settings, dataset)  # nobody else has done it meanwhile
+        if left is not None:
+            turn.append(left)
+    if left is not None:
+        _tell(settings, dataset, (left.from_version, left.to_version))
+    return left
+
+
+def unfinished(settings: Settings, dataset: str) -> store.Move | None:
+    """As ``settle``, and nothing is changed. Of an alias that was moved by other means there is no such tag."""
+    now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset), CHAMPION)
+    begun = json.loads(now.tags.get(MOVED, "{}")) if now is not None else {}
+    lines = moves(settings, dataset)
+    if not begun or begun.pop("number") != len(lines) + 1:
+        return None
+    return store.Move(**begun)
+
+
+def _tell(settings: Settings, dataset: str, numbers: Iterable[str | None]) -> None:
+    """Let cards and tags of versions tell when they were champion and why, beside the alias that only one has."""
+    name, lines = registry.model_name(dataset), moves(settings, dataset)
+    for number in filter(None, numbers):
+        version = registry.find(settings.tracking_uri, name, number)
+        if version is None:
+            continue
+        spells = history.served(lines, number)
+        times = [[f"{when.strftime(MINUTES)} UTC" if when is not None else "now" for when in s] for s in spells]
+        tags = {SERVED: ", ".join(" .. ".join(spell) for spell in times)}
+        card.moved(settings, version, history.told(lines, number, MINUTES), tags)
 
 
 def actor() -> str:
@@ -123,38 +159,6 @@ def present(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> pd.Dat
     """Of a history, the moves to versions that are in the registry: numbers start anew in another one."""
     made = {v.number: v.tags.get("daycast.run_id") for v in versions}
     return lines[lines["to_version"].map(made) == lines["run_id"]]
-
-
-def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, Any]:
-    """The champion, at the end of a day in the dataset's time zone or now, and the move that led to it.
-
-    Raises:
-        PromotionError: there was none yet, or is none.
-        ConfigError: the day has not come.
-    """
-    found = moves(settings, dataset.name)
-    if day is not None:
-        if day > (today := pd.Timestamp.now(dataset.timezone).date()):
-            raise ConfigError(f"a day up to {today}", str(day), "leave --on out for the champion in force")
-        found = found[found["decided_at"].dt.tz_convert(ZoneInfo(dataset.timezone)).dt.date <= day]
-        if found.empty:
-            fix = f"ask for a later day: `daycast history dataset={dataset.name}`"
-            raise PromotionError(f"a champion of {dataset.name} on {day}", "none up to that day", fix)
-        number = found["to_version"].iloc[-1]
-    else:
-        name = registry.model_name(dataset.name)
-        number = registry.required(settings.tracking_uri, name, CHAMPION).number
-    led = found[found["to_version"] == number].tail(1)
-    of = registry.find(settings.tracking_uri, registry.model_name(dataset.name), number)
-    facts: dict[str, Any] = {"dataset": dataset.name, "version": number}
-    if of is not None and (led.empty or not present(led, [of]).empty):
-        facts |= {"model": of.tags["daycast.model"], "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
-    if led.empty or (day is None and found["to_version"].iloc[-1] != number):
-        return {**facts, "since": None, "note": "the alias was moved by other means: the history does not tell of it"}
-    line = led.iloc[0]
-    since = line["decided_at"].tz_convert(dataset.timezone).isoformat(timespec="seconds")
-    why = {name: line[name] for name in ("kind", "actor", "reason", "from_version", "decision")}
-    return {**facts, "since": since, **why}
 
 
 def rollback(
@@ -179,10 +183,15 @@ def rollback(
     """
     name = registry.model_name(dataset.name)
     now = registry.required(settings.tracking_uri, name, CHAMPION)
+    left = unfinished(settings, dataset.name) if dry_run else settle(settings, dataset.name)
+    if left is not None and left.kind == "rollback" and to in (None, left.to_version):
+        return str(left.from_version), left.to_version  # it was this command that was killed
     versions = registry.versions(settings.tracking_uri, name)
-    lines = present(moves(settings, dataset.name), versions)
-    led = lines["to_version"].iloc[-1] if len(lines) else now.number
-    target = to if to is not None else history.before(lines, led)
+    lines = moves(settings, dataset.name)
+    if left is not None and dry_run:
+        lines = pd.concat([lines, pd.DataFrame([asdict(left)])], ignore_index=True)
+    lines = present(lines, versions)
+    target = to if to is not None else history.before(lines, now.number)
     if target is None:
         raise PromotionError(
             f"a champion of {dataset.name} before version {now.number}",
@@ -201,7 +210,7 @@ def rollback(
             f"version {target}, which never was one",
             f"insist: `daycast promote dataset={dataset.name} --version {target} --force --reason TEXT`",
         )
-    if version.number == now.number == led:  # else one was killed between the alias and its line, which is added
+    if version.number == now.number:
         raise PromotionError(
             f"another version than the champion of {dataset.name}", target, "name another one with --to"
         )

@@ -83,6 +83,7 @@ def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
         PromotionError: the one before does not forecast any more, or the champion was moved meanwhile.
     """
     registry.require_answer(settings.tracking_uri)
+    champion.settle(settings, config.dataset.name)
     new = _on_trial(settings, config, data)
     if isinstance(new, str):
         return Action("wait", new)

@@ -1,0 +1,38 @@
+"""A new champion on trial: taken back if it does worse than the one before, and people are told."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from daycast import settings
+from daycast.adapters.notices import Notice, tell
+from daycast.config import compose
+from daycast.core.retrain import Action
+from daycast.steps import retrain as retrain_step
+from daycast.steps.reference import DataRef
+from flows import tasks
+
+
+def judged(data: DataRef) -> Action:
+    """Judge the champion that is on trial, if one is, by the newest data."""
+    action = on_trial(data)
+    if action.kind == "roll back":
+        tell_of_rollback(data.dataset, action.reason)
+    return action
+
+
+@task(task_run_name="hold the new champion of {data.dataset} against the one before", timeout_seconds=tasks.LONG)
+def on_trial(data: DataRef) -> Action:
+    here = settings.load()
+    config = compose(here.root, [f"dataset={data.dataset}"], fitting=False)
+    with tasks.shown("trial", data.dataset):
+        return retrain_step.taken_back(here, config, data)
+
+
+@task(task_run_name="tell of a rollback", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
+def tell_of_rollback(dataset: str, reason: str) -> int:
+    return tell(
+        Notice(
+            f"daycast: the new champion of {dataset} is taken back", reason, None, f"daycast history dataset={dataset}"
+        )
+    )
