@@ -27,9 +27,13 @@ class DaycastError(Exception):
         expected: what would have been right.
         found: what was there instead.
         fix: what to change, as an imperative sentence.
+
+    Attributes:
+        evidence: JSON-able, such as the checks of a gate; for machines, as the message is for people.
     """
 
     exit_code = 1
+    evidence: dict[str, object] | None = None
 
     def __init__(self, expected: str, found: str, fix: str) -> None:
         self.expected, self.found, self.fix = expected, found, fix
@@ -37,6 +41,11 @@ class DaycastError(Exception):
 
     def __str__(self) -> str:
         return f"expected: {self.expected}\nfound:    {self.found}\nfix:      {self.fix}"
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON-able values."""
+        told = {"expected": self.expected, "found": self.found, "fix": self.fix, "exit_code": self.exit_code}
+        return {"type": type(self).__name__, **told, "evidence": self.evidence}
 
 
 class ConfigError(DaycastError):

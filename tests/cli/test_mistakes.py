@@ -90,6 +90,14 @@ def test_a_mistake_ends_in_a_message_and_its_exit_code(words: list[str], code: i
     assert done.stdout == ""
 
 
+def test_a_mistake_is_told_to_machines_too(project: Path) -> None:
+    done = daycast("leaderboard", "--json", at=project)
+    told = json.loads(done.stdout)["error"]
+    assert (done.returncode, told["exit_code"], told["type"]) == (3, 3, "DataError")
+    assert told["found"] in done.stderr
+    assert "daycast run dataset=tiny" in told["fix"]
+
+
 def test_debug_shows_the_trace(project: Path) -> None:
     done = daycast("validate", "--debug", at=project)
     assert done.returncode == 3

@@ -39,6 +39,10 @@ def test_former_champions_are_named_newest_first_and_the_last_one_too_if_there_i
         ((*THREE, (HAND, "3", "1"), (BACK, "1", "3")), "3", "2"),
         ((*THREE, (BACK, "3", "7")), "7", "2"),
         (THREE, "2", "1"),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "3")), "3", "2"),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "1"), (BACK, "1", "3")), "3", "2"),
+        ((*THREE, (BACK, "3", "1"), (BACK, "1", "2")), "2", "1"),
+        ((*THREE, (BACK, "3", "1"), (BACK, "1", "3"), (BACK, "3", "2")), "2", "1"),
     ],
     ids=str,
 )
@@ -57,6 +61,9 @@ def test_one_rollback_after_the_other_goes_further_back(
         ((*THREE, (BACK, "3", "2"), (HAND, "2", "3")), "3", False),
         ((*THREE, (BACK, "3", "2"), (HAND, "2", "3"), (UP, "3", "4")), "3", False),
         (THREE, "9", False),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "3")), "2", False),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "3")), "3", False),
+        ((*THREE, (BACK, "3", "2"), (BACK, "2", "3"), (BACK, "3", "2")), "3", True),
     ],
     ids=str,
 )

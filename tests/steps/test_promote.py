@@ -18,6 +18,7 @@ import pytest
 from tests.project import Project, environment
 
 from daycast.adapters import registry, store, tracking
+from daycast.cli import champions, summary
 from daycast.errors import ConfigError, PromotionError, ToolError
 from daycast.steps import champion, compare, promote, standing
 from daycast.steps.outcomes import Outcome
@@ -388,6 +389,43 @@ def test_the_commands_go_back_tell_of_it_and_the_next_forecast_is_the_former_cha
     said = daycast("rollback", "--to", "4711", code=PromotionError.exit_code)
     assert "4711" in said
     promote.override(project.settings, project.config().dataset, easy.version.version, "as it was")
+
+
+def test_a_champion_whose_version_was_deleted_is_gone_back_from_too(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset, uri = project.config().dataset, project.settings.tracking_uri
+    for after in (strict, easy):
+        promote.override(project.settings, dataset, after.version.version, "to begin with")
+    registry.unset_alias(uri, NAME, "champion")  # as its deletion does
+    moved = champion.rollback(project.settings, dataset, strict.version.version, "it is gone", dry_run=False)
+    assert moved == (None, strict.version.version)
+    assert alias(project, "champion").number == strict.version.version
+    promote.override(project.settings, dataset, easy.version.version, "as it was")
+
+
+def test_what_is_forced_once_more_and_a_champions_own_gate_are_told_as_they_are(
+    project: Project, easy: After, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, version = project.config().dataset, easy.version.version
+    promote.override(project.settings, dataset, version, "to begin with")
+    before = history(project)
+    given = (version, True, "again")
+    champions.override(project.settings, dataset, given, dry_run=False, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["promoted"], told["reason"]) == (False, None)
+    pd.testing.assert_frame_equal(history(project), before)
+    with pytest.raises(ConfigError, match="--version and --force alone"):
+        champions.override(project.settings, dataset, (version, True, "  "), dry_run=False, as_json=True)
+    decision = promote.decided(project.settings, easy.outcome.run.run_id)[0]
+    failed = (promote.Check("size", False, 2.0, 1.0, "2.0 MB, 1 allowed"),)
+    forced = promote.Judged(easy.outcome.run.run_id, decision, easy.version, version, failed, beside="7")
+    summary.show_checks(forced)
+    shown = capsys.readouterr().out
+    assert f"version {version} is champion already" in shown
+    assert "beside version 7" in shown
+    assert "a check failed, and it was made champion by hand" in shown
+    assert "every check passed" not in shown
 
 
 @pytest.mark.parametrize("to", ["4711", None, "same"])

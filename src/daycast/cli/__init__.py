@@ -80,4 +80,9 @@ def main() -> None:
         else:
             typer.secho(f"daycast: {type(error).__name__}", fg="red", bold=True, err=True)
             typer.echo(str(error), err=True)
+        if "--json" in sys.argv:
+            from daycast.cli import console
+
+            if not console.documents:
+                console.machine({"error": error.to_json()})
         sys.exit(error.exit_code)

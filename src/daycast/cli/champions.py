@@ -65,17 +65,19 @@ def history(overrides: Overrides = None, as_json: AsJson = False, debug: Debug =
         console.line(f"{name} never had a champion: `daycast run dataset={name}`")
     else:
         when = found["decided_at"].dt.tz_convert(configured.dataset.timezone).dt.strftime("%Y-%m-%d %H:%M")
-        shown = found.assign(when=when, to=found["to_version"], **{"from": found["from_version"].fillna("")})
-        console.table(shown[["number", "when", "kind", "from", "to", "actor", "reason"]], f"Champions of {name}")
+        told = found["actor"] + ": " + found["reason"]
+        shown = found.assign(when=when, why=told, to=found["to_version"], **{"from": found["from_version"].fillna("")})
+        console.table(shown[["number", "when", "kind", "from", "to", "why"]], f"Champions of {name}", wrapped="why")
 
 
 def override(
     here: Settings, dataset: Dataset, given: tuple[str | None, bool, str | None], *, dry_run: bool, as_json: bool
 ) -> None:
     """Make a version champion by hand; ``given`` are the version, whether it is forced, and the reason."""
-    version, force, reason = given
+    version, force, reason = given[0], given[1], (given[2] or "").strip()
     if not (version and force and reason):
-        names = [n for n, value in zip(("--version", "--force", "--reason"), given, strict=True) if value]
+        values = zip(("--version", "--force", "--reason"), (version, force, reason), strict=True)
+        names = [name for name, value in values if value] or ["a reason of blanks"]
         raise ConfigError(
             "all of --version, --force and --reason, as this passes by the gate",
             f"{' and '.join(names)} alone",
@@ -84,13 +86,17 @@ def override(
     if dry_run:
         raise ConfigError("--dry-run without --force", "both", "leave one of them out")
     from daycast.cli import console
+    from daycast.steps import champion
     from daycast.steps import promote as step
 
+    before = len(champion.moves(here, dataset.name))
     made = step.override(here, dataset, version, reason)
+    moved = len(champion.moves(here, dataset.name)) > before
     if as_json:
-        console.machine({"promoted": True, "version": made, "reason": reason})
+        console.machine({"promoted": moved, "version": made, "reason": reason if moved else None})
     else:
-        console.heading(f"Champion: {made.model} is version {made.version} of {made.name}, by hand")
+        told = "by hand" if moved else "which it was already: nothing is changed, and no reason kept"
+        console.heading(f"Champion: {made.model} is version {made.version} of {made.name}, {told}")
 
 
 def rollback(
@@ -116,11 +122,12 @@ def rollback(
     from daycast.cli import console
     from daycast.steps import champion as step
 
-    why = reason or "by hand, without a reason given"
+    why = (reason or "").strip() or "by hand, without a reason given"
     with console.progress(quiet):
         before, after = step.rollback(here, configured.dataset, to, why, dry_run=dry_run)
     if as_json:
         console.machine({"dataset": configured.dataset.name, "from": before, "to": after, "moved": not dry_run})
     else:
         done = "would be" if dry_run else "is"
-        console.heading(f"Champion of {configured.dataset.name}: {done} version {after} again, after version {before}")
+        left = f"after version {before}" if before else "as there is none any more"
+        console.heading(f"Champion of {configured.dataset.name}: {done} version {after} again, {left}")

@@ -24,6 +24,7 @@ WIDE = 140  # columns where there is no terminal to ask
 # Without markup: `model=[gru]` or a path with brackets must come out as it is.
 out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False, markup=False, width=None if sys.stderr.isatty() else WIDE)
+documents: list[Any] = []  # printed for machines: one at most
 
 
 def progress(quiet: bool) -> AbstractContextManager[None]:
@@ -50,13 +51,13 @@ def line(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
-def table(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
-    """Print a frame; figures right-aligned, thousands apart."""
+def table(frame: pd.DataFrame, title: str, digits: int = 3, wrapped: str | None = None) -> None:
+    """Print a frame; figures right-aligned, thousands apart; one column of text may take several lines."""
     out.print(title, style="bold", soft_wrap=True)  # not the table's own, which is broken at a narrow table's width
     grid = Table(header_style="bold")
     for column in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[column])
-        grid.add_column(str(column), justify="right" if numeric else "left", no_wrap=not numeric)
+        grid.add_column(str(column), justify="right" if numeric else "left", no_wrap=not numeric and column != wrapped)
     for row in frame.itertuples(index=False):
         grid.add_row(*(_cell(value, digits) for value in row))
     out.print(grid)
@@ -88,6 +89,7 @@ def _cell(value: Any, digits: int) -> str:
 
 def machine(value: Any) -> None:
     """Print one JSON document on standard output, frames as lists of records, what is not finite as null."""
+    documents.append(value)
     sys.stdout.write(json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), indent=1) + "\n")
 
 

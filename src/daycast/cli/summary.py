@@ -144,10 +144,14 @@ def show_checks(judged: Judged) -> None:
     if not judged.checks:
         console.line("  nothing was judged: it won as of a past day, or is champion by other means than this run")
         return
+    if judged.champion == judged.version.version:
+        console.line(f"  version {judged.champion} is champion already; what this run's gate said of it then:")
     lines = [{"": "passed" if c.passed else "FAILED", "check": c.name, "reason": c.reason} for c in judged.checks]
-    beside = f"beside version {judged.champion}" if judged.champion else "without a champion to compare with"
-    console.table(pd.DataFrame(lines), f"The gate, {beside}")
-    console.line(f"  {'every check passed' if judged.may else 'not promoted: a check failed'}")
+    beside = f"beside version {judged.beside}" if judged.beside else "without a champion to compare with"
+    console.table(pd.DataFrame(lines), f"The gate, {beside}", wrapped="reason")
+    every = all(check.passed for check in judged.checks)
+    failed = "a check failed, and it was made champion by hand" if judged.may else "not promoted: a check failed"
+    console.line(f"  {'every check passed' if every else failed}")
 
 
 def show_forecast(made: ForecastRef) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import pandas as pd
 
 
@@ -9,18 +13,13 @@ def former(moves: pd.DataFrame, champion: str | None) -> list[str]:
     """The champions before one, the newest first: those that each rollback after the other would go back to.
 
     A rollback is no step forward: of what it left, and of whatever was rolled back before, nothing is gone back to, so
-    one rollback after the other goes further back each time.
+    one rollback after the other goes further back each time. One that takes back a rollback is a step forward.
 
     Args:
         moves: ``kind, from_version, to_version``, oldest first.
         champion: number of the version; ``None`` if there is none any more, so that the last one is a former one too.
     """
-    stood: list[str] = []  # former champions under the one in force, the newest last
-    for kind, left, taken in moves[["kind", "from_version", "to_version"]].to_numpy().tolist():
-        if kind != "rollback":
-            stood = [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])
-        elif taken in stood:
-            del stood[stood.index(taken) :]
+    stood = [*deque(_steps(moves), maxlen=1)[0].stood] if len(moves) else []
     if champion is None:
         stood += moves["to_version"].tolist()[-1:]
     if champion in stood:  # the alias was moved by other means
@@ -67,5 +66,33 @@ def told(moves: pd.DataFrame, version: str, times: str) -> list[str]:
 
 def rolled_back(moves: pd.DataFrame, version: str) -> bool:
     """Whether the last that happened to a version was that it was left by a rollback."""
-    of = moves[(moves["to_version"] == version) | ((moves["kind"] == "rollback") & (moves["from_version"] == version))]
-    return bool(len(of)) and of.iloc[-1]["to_version"] != version
+    of = [line for line in _steps(moves) if line.taken == version or (line.back and line.left == version)]
+    return bool(of) and of[-1].taken != version
+
+
+class _Step(NamedTuple):
+    """A move, whether it went back, and the former champions under the one in force after it, the newest last."""
+
+    left: str | None
+    taken: str
+    back: bool
+    stood: list[str]
+
+
+def _steps(moves: pd.DataFrame) -> Iterator[_Step]:
+    stood: list[str] = []
+    gone: list[str] = []  # what rollbacks left, the nearest last
+    for kind, left, taken in moves[["kind", "from_version", "to_version"]].to_numpy().tolist():
+        back = kind == "rollback" and taken not in gone
+        if kind == "rollback" and not back:  # forward again, over what stood between
+            between = [v for v in reversed(gone[gone.index(taken) + 1 :]) if v != left]
+            stood = [*stood, *([] if left is None else [left]), *between]
+            gone = gone[: gone.index(taken)]
+        elif back:
+            over = stood[stood.index(taken) + 1 :] if taken in stood else []
+            stood = stood[: stood.index(taken)] if taken in stood else stood
+            gone = [*gone, *([] if left is None else [left]), *reversed(over)]
+        else:
+            stood = [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])
+            gone = []
+        yield _Step(left, taken, back, stood)

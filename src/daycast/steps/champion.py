@@ -170,8 +170,8 @@ def rollback(
     dry_run: bool,
     data: DataRef | None = None,
     expected: str | None = None,
-) -> tuple[str, str]:
-    """Go back to a former champion that still loads and forecasts; from which version to which.
+) -> tuple[str | None, str]:
+    """Go back to a former champion that still loads and forecasts; from which version, if there is one, to which.
 
     Args:
         to: number of the version; ``None`` for the champion before this one. Doing that again goes further back.
@@ -179,24 +179,25 @@ def rollback(
         expected: the champion that the reason is about; ``None`` for the one in force.
 
     Raises:
-        PromotionError: there is no champion, none before it, no such version, or it does not forecast any more.
+        PromotionError: there never was a champion before, there is no such version, or it does not forecast any more.
     """
     name = registry.model_name(dataset.name)
-    now = registry.required(settings.tracking_uri, name, CHAMPION)
+    found = registry.by_alias(settings.tracking_uri, name, CHAMPION)
+    now = None if found is None else found.number  # such as after its version was deleted
     left = unfinished(settings, dataset.name) if dry_run else settle(settings, dataset.name)
     if left is not None and left.kind == "rollback" and to in (None, left.to_version):
-        return str(left.from_version), left.to_version  # it was this command that was killed
+        return left.from_version, left.to_version  # it was this command that was killed
     versions = registry.versions(settings.tracking_uri, name)
     lines = moves(settings, dataset.name)
     if left is not None and dry_run:
         lines = pd.concat([lines, pd.DataFrame([asdict(left)])], ignore_index=True)
     lines = present(lines, versions)
-    target = to if to is not None else history.before(lines, now.number)
+    target = to if to is not None else next(iter(history.former(lines, now)), None)
     if target is None:
         raise PromotionError(
-            f"a champion of {dataset.name} before version {now.number}",
+            f"a champion of {dataset.name} before " + (f"version {now}" if now else "now"),
             "the history has none",
-            f"name a version: `daycast rollback dataset={dataset.name} --to VERSION`",
+            f"put a version there by hand: `daycast promote dataset={dataset.name} --version N --force --reason TEXT`",
         )
     version = next((v for v in versions if v.number == target), None)
     if version is None:
@@ -210,15 +211,15 @@ def rollback(
             f"version {target}, which never was one",
             f"insist: `daycast promote dataset={dataset.name} --version {target} --force --reason TEXT`",
         )
-    if version.number == now.number:
+    if version.number == now:
         raise PromotionError(
             f"another version than the champion of {dataset.name}", target, "name another one with --to"
         )
     require_forecast(settings, dataset, target, data)
     if not dry_run:
         why = Why("rollback", version.tags["daycast.run_id"], reason)
-        move(settings, dataset.name, target, why, expected or now.number)
-    return now.number, target
+        move(settings, dataset.name, target, why, expected or now)
+    return now, target
 
 
 def require_forecast(settings: Settings, dataset: Dataset, number: str, data: DataRef | None = None) -> None:

@@ -35,6 +35,7 @@ class Judged:
         champion: number of the version that it was judged beside; ``None`` if there was none.
         checks: empty where nothing had to be checked: it is champion already, or won as of a past day.
         of_the_past: whether it won as of a past day, and the champion has seen later ones.
+        beside: number of the version that the checks were made beside, ``None`` if there was none.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Judged:
     champion: str | None
     checks: tuple[Check, ...]
     of_the_past: bool = False
+    beside: str | None = None
 
     @property
     def may(self) -> bool:
@@ -58,6 +60,7 @@ class Judged:
             "judged_run": self.run_id,
             "version": self.version.version,
             "champion": self.champion,
+            "beside": self.beside,
             "gate": checks,
         }
 
@@ -82,7 +85,8 @@ def judged(
     before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
     number = None if before is None else before.number
     if number == version.version:
-        return Judged(run_id, decision, version, number, _passed_with(settings, run_id, version))
+        beside, then = _judged_then(settings, run_id, version)
+        return Judged(run_id, decision, version, number, then, beside=beside)
     own = registry.find(settings.tracking_uri, version.name, version.version)
     if own is None:
         raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
@@ -98,15 +102,11 @@ def judged(
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
         checks += gate.judged(settings, config, of_run.data(settings, dataset, run_id, tags), asked)
-    return Judged(run_id, decision, version, number, tuple(checks))
+    return Judged(run_id, decision, version, number, tuple(checks), beside=number)
 
 
 def promote(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None = None) -> VersionRef:
-    """Make the run's winner champion if every check passes; doing it again changes nothing. As ``judged`` and ``obey``.
-
-    Args:
-        promotion: the gate; ``None`` for the run's own.
-    """
+    """Make the run's winner champion if every check passes; twice is as once. As ``judged`` and ``obey``."""
     return obey(settings, dataset, run_id, judged(settings, dataset, run_id, promotion), promotion)
 
 
@@ -144,13 +144,15 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
     return version
 
 
-def _passed_with(settings: Settings, run_id: str, version: VersionRef) -> tuple[Check, ...]:
-    """The checks with which a run's winner became champion; none if it was not by this run."""
+def _judged_then(settings: Settings, run_id: str, version: VersionRef) -> tuple[str | None, tuple[Check, ...]]:
+    """What the gate said of a run's winner that is champion now, and beside which; no checks if it was not this run."""
     try:
         told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     except ToolError:
-        return ()
-    return tuple(Check(**check) for check in told["gate"]) if told["version"] == version.version else ()
+        return None, ()
+    if told["version"] != version.version:
+        return None, ()
+    return told.get("beside", told["champion"]), tuple(Check(**check) for check in told["gate"])
 
 
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
@@ -178,12 +180,14 @@ def _refused(dataset: str, found: Judged, reason: str = "") -> PromotionError:
     """The refusal, by the checks that failed; by ``reason`` where none did."""
     version, champion = found.version, found.champion
     stays = f"version {champion} stays champion" if champion else f"{dataset} has no champion yet"
-    return PromotionError(
+    error = PromotionError(
         f"every check of the gate passed by version {version.version} ({version.model})",
         "; ".join(f"{check.name}: {check.reason}" for check in found.checks if not check.passed) or reason,
         f"nothing has to be done, {stays}; or insist: `daycast promote dataset={dataset} --version {version.version} "
         "--force --reason TEXT`",
     )
+    error.evidence = found.to_json()
+    return error
 
 
 def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | None:
