@@ -146,6 +146,23 @@ def test_no_interval_is_no_coverage(share: float | None) -> None:
     assert not gate.covered(share, LIMITS).passed
 
 
+@pytest.mark.parametrize(("half", "passes"), [(0.0, False), (4.0, False), (13.0, True), (30.0, True), (1000.0, False)])
+def test_intervals_that_would_be_served_are_better_than_none_and_hold_something(half: float, passes: bool) -> None:
+    made = rows(np.random.default_rng(3).normal(0, 10, (500, 1)))
+    found = gate.intervals(made.assign(**{"q0.1": made["y_hat"] - half, "q0.9": made["y_hat"] + half}), LIMITS)
+    assert found.passed is passes
+    ratio = (2 * half + 10 * (made["y_hat"] - 100).abs().sub(half).clip(lower=0)).mean()
+    assert found.value == pytest.approx(ratio)
+    assert found.threshold == pytest.approx(10 * (made["y_hat"] - 100).abs().mean())
+
+
+def test_without_intervals_that_could_be_served_there_is_nothing_to_serve() -> None:
+    made = rows(np.ones((4, 1)))
+    for none in (made, made.assign(**{"q0.1": np.nan, "q0.9": 200.0})):
+        assert not gate.intervals(none, LIMITS).passed
+        assert gate.intervals(none, LIMITS).reason == "there are none"
+
+
 def test_all_are_compared_at_the_rows_that_all_have() -> None:
     whole = rows(noise(1, 5, (6, 2)))
     part = whole[whole["cutoff"] > "2024-01-02"].sample(frac=1, random_state=1)

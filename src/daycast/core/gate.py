@@ -150,6 +150,32 @@ def covered(share: float | None, limits: Limits) -> Check:
     return Check("coverage", bool(low <= share <= high), share, low if share < low else high, told)
 
 
+def intervals(rows: Rows, limits: Limits) -> Check:
+    """Whether the 80 % intervals that would be served are sound: neither next to nothing nor boundless.
+
+    They were made from these days among others, so this proves no coverage, which ``covered`` is for; but whatever
+    became of them since shows. By the interval score (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437),
+    they have to be better than none: the score of an interval without width is ten times the absolute error.
+
+    Args:
+        rows: as served, ``y_hat, y, q0.1, q0.9``, raw units; a row may have no interval.
+    """
+    name, least = "intervals as served", limits.coverage[0]
+    if not {"q0.1", "q0.9"} <= set(rows):
+        return Check(name, False, None, None, "there are none")
+    seen = rows.dropna(subset=["y", "q0.1", "q0.9"])
+    if seen.empty:
+        return Check(name, False, None, None, "there are none")
+    y, low, high = (seen[column].to_numpy(float) for column in ("y", "q0.1", "q0.9"))
+    inside = float(((y >= low) & (y <= high)).mean())
+    score = float((high - low + 10 * (np.maximum(low - y, 0) + np.maximum(y - high, 0))).mean())
+    most = 10 * float(np.abs(y - seen["y_hat"].to_numpy(float)).mean())
+    told = (
+        f"{inside:.1%} of the values inside, {least:.0%} at least; interval score {score:,.4g}, {most:,.4g} without any"
+    )
+    return Check(name, bool(inside >= least and score <= most), score, most, told)
+
+
 def passed(checks: Iterable[Check]) -> bool:
     """Whether all are; of none at all, it is not."""
     found = list(checks)

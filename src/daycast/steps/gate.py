@@ -59,6 +59,7 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     if OWN not in scored:
         return out
     own = scored.pop(OWN)
+    check("intervals as served", lambda: [gate.intervals(own, limits)])
     metric = config.backtest.metric
     # Quantiles of a version have seen these days, by the offsets of its intervals.
     metric = "mase" if metric in metrics.BANDS else metric

@@ -152,7 +152,7 @@ def _served(
             continue
         rows = serving.from_table(served, then, fold.horizon)
         rows = core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor)
-        made.append(rows.loc[rows["unique_id"].isin(ids), COLUMNS])
+        made.append(rows.loc[rows["unique_id"].isin(ids), [*COLUMNS, *core.quantile_columns(rows)]])
     emit("promote", named(version), len(fold.cutoffs), len(fold.cutoffs), "scored")
     if not made:
         raise HistoryError("observations of all series at the origins", "none", "wait for newer data")
