@@ -18,14 +18,18 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from safetensors.numpy import load_file, save_file
 
 from daycast.adapters import registry, tracking
+from daycast.adapters.registry.package import read
 from daycast.adapters.tracking import Tracking
 from daycast.steps import serving
 from tests.adapters.test_registry import CUTOFF, GRU, HORIZON, SPEC, candidate, canonical
+from tests.golden import make
 
 NAME = "daycast-online"
+RELEASE = sorted(Path(make.__file__).parent.glob("[0-9]*"))[-1]
 AT_ONCE = 200
 Body = dict[str, Any]
 
@@ -149,6 +153,16 @@ MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
     "a missing column": (lambda b: [r.pop("holiday") for r in b["dataframe_records"]], "holiday"),
     "a row twice": (lambda b: b["dataframe_records"].append(b["dataframe_records"][3]), "two of bus at 2020-01-04"),
     "a time off the grid": (one("ds", "2020-01-04T05:00:00.000", 3), "2020-01-04 05:00:00"),
+    "every time off the grid": (
+        lambda b: [r.update(ds=r["ds"].replace("T00", "T03")) for r in b["dataframe_records"]],
+        "2020-01-01 03:00:00",
+    ),
+    "a day without rows": (
+        lambda b: b.update(dataframe_records=[r for r in b["dataframe_records"] if "01-15" not in r["ds"]]),
+        "none of 2020-01-15 00:00:00",
+    ),
+    "a stray date": (one("ds", "2025-01-04T00:00:00.000"), "is followed by 2025-01-04 00:00:00"),
+    "a date that no calendar reaches": (one("ds", "1700-01-04T00:00:00.000"), "1700-01-04"),
     "a time with a zone": (each("ds", "2020-01-04T00:00:00+02:00"), "ds"),
     "a time that is none": (one("ds", "the day after", 3), "ds"),
     "an unknown series": (lambda b: [r.update(unique_id="tram") for r in b["dataframe_records"][:3]], "tram"),
@@ -159,12 +173,19 @@ MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
     "a horizon too long": (lambda b: b["params"].update(horizon=9), "horizon 9 with 3 timestamps"),
     "a horizon of nothing": (lambda b: b["params"].update(horizon=0), "horizon 0"),
     "a horizon in words": (lambda b: b["params"].update(horizon="a week"), "horizon"),
+    "a horizon of null": (lambda b: b["params"].update(horizon=None), "a horizon of at least 1"),
     "a covariate without value": (one("holiday", None), "holiday"),
     "a covariate that differs between series": (one("day_of_week", "Someday"), "Someday"),
     "an unknown level": (each("day_of_week", "Someday"), "Someday"),
     "text in y": (one("y", "many", 3), "y"),
+    "a list as a name": (one("unique_id", ["bus"]), "unique_id"),
+    "values beyond all measure": (each("holiday", 1e300), "`holiday` reaches 1e+300, of the example 0"),
     "nothing observed": (each("y", None), "at least one observed value"),
     "no rows": (lambda b: b.update(dataframe_records=[]), ""),
+    "columns without rows": (
+        lambda b: b.update(dataframe_split={"columns": list(b.pop("dataframe_records")[0]), "data": []}),
+        "rows of the history",
+    ),
     "no frame": (lambda b: b.pop("dataframe_records"), "dataframe_records"),
 }
 
@@ -173,8 +194,20 @@ MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
 def test_a_request_that_can_not_be_answered_is_refused_with_the_reason(server: str, mistake: str) -> None:
     change, told = MISTAKES[mistake]
     answer = ask(server, edited(change))
-    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.status_code == 400, answer.text
     assert told in answer.text
+
+
+def test_parquet_is_taken_and_csv_is_not(server: str, version: registry.Loaded) -> None:
+    def send(content: bytes, kind: str) -> httpx.Response:
+        return httpx.post(f"{server}/invocations", content=content, headers={"Content-Type": kind}, timeout=60)
+
+    made = rows(send(frame().to_parquet(), "application/vnd.apache.parquet"))
+    expected = version.model.predict(frame(), params={"horizon": HORIZON})
+    np.testing.assert_allclose(made["y_hat"], expected["y_hat"], rtol=registry.TOLERANCE)
+    refused = send(frame().to_csv(index=False).encode(), "text/csv")
+    assert (refused.status_code, "not supported for parsing" in refused.text) == (400, True)
+    assert send(b"bus", "text/plain").status_code == 415
 
 
 @pytest.mark.parametrize(
@@ -215,3 +248,33 @@ def test_a_fault_of_the_model_is_no_fault_of_the_request(
     assert answer.status_code == 500
     assert "OutputError" in answer.text
     assert refused.status_code == 400
+
+
+def golden(name: str) -> tuple[Any, pd.DataFrame]:
+    """A tiny version of a family, loaded, and the input that it was registered with."""
+    folder = RELEASE / name
+    return read(folder), registry.stored(folder).inputs
+
+
+def test_a_value_that_the_model_s_transform_can_not_take_is_the_request_s_fault() -> None:
+    model, table = golden("lightgbm")
+    table.loc[table.index[3], "y"] = -5.0
+    with pytest.raises(MlflowException, match=r"values of at least 0 .*\nfound: +1 below 0, the least -5") as refused:
+        model.predict(table, params={"horizon": 3})
+    assert refused.value.get_http_status_code() == 400
+    assert "configuration" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("lightgbm", 1), ("linear", 1), ("seasonal_naive", 1), ("auto_ets", 21), ("sarima", 21), ("gru_profile", 14)],
+)
+def test_how_much_history_a_request_needs_depends_on_the_family(name: str, least: int) -> None:
+    model, table = golden(name)
+    end = table.loc[table["y"].notna(), "ds"].max()
+    enough = table[table["ds"] > end - pd.Timedelta(days=least)]
+    assert np.isfinite(model.predict(enough, params={"horizon": 3})["y_hat"]).all()
+    if least > 1:
+        with pytest.raises(MlflowException, match=f"at least {least} timestamps") as refused:
+            model.predict(enough[enough["ds"] > enough["ds"].min()], params={"horizon": 3})
+        assert refused.value.get_http_status_code() == 400

@@ -184,10 +184,16 @@ def test_too_little_history_is_refused() -> None:
         (lambda f: f.assign(y=f["y"].mask(f.index == 3, np.inf)), "infinite"),
         (lambda f: f.assign(ds=f["ds"].dt.tz_localize("UTC")), "without a time zone"),
         (lambda f: f.assign(ds=f["ds"].mask(f.index == 3)), "a timestamp in every row"),
+        (lambda f: f[f["ds"] != "2020-01-15"], "none of 2020-01-15 00:00:00"),
+        (lambda f: f.assign(ds=f["ds"].mask(f.index == 3, pd.Timestamp("1999-01-01"))), "none of 1999-01-02"),
+        (lambda f: f.assign(ds=f["ds"] - pd.Timedelta(days=90_000)), "times from 1800 to 2200"),
+        (lambda f: f.iloc[:0], "rows of the history"),
+        (lambda f: f.assign(unique_id=[*f["unique_id"][1:], 5]), "other values in .'unique_id'"),
+        (lambda f: f.assign(line=f["line"].replace("red", "green")), "green for rail at 2020-01-01"),
     ],
     ids=[
         *("column", "series missing", "series unknown", "double", "off grid", "missing known", "level", "nothing seen"),
-        *("infinite", "time zone", "no time"),
+        *("infinite", "time zone", "no time", "gap", "stray", "far away", "no rows", "number as name", "static level"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_with_what_was_found(change: object, told: str) -> None:

@@ -40,7 +40,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):
 
         try:
             with self._turn:
-                rows = serving.forecast(self._served, model_input, int((params or {})["horizon"]))
+                rows = serving.forecast(self._served, model_input, (params or {}).get("horizon"))
         except DataError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
         except Exception as error:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from daycast.adapters import registry
 from daycast.core import conformal, quantiles, split, until
 from daycast.core import forecast as forecasts
 from daycast.core.forecast import Forecaster, Origin
-from daycast.core.frame import KEYS, FrameSpec, Table, table
-from daycast.errors import DataError, HistoryError, OutputError
+from daycast.core.frame import KEYS, FrameSpec, Table
+from daycast.errors import DataError, HistoryError, ModelError
+from daycast.steps import request
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Served:
         ids: the series it was fitted on, sorted.
         offsets: quantile offsets as ``core.forecast.band`` takes them, or ``None`` for point forecasts alone.
         headed: whether they are of the forecaster's own quantiles, as ``core.conformal.calibrated`` takes them.
+        folder: the version's files; of what is no version yet, ``None`` or a folder without an example.
     """
 
     forecaster: Forecaster
@@ -38,6 +42,15 @@ class Served:
     ids: tuple[str, ...]
     offsets: pd.DataFrame | None
     headed: bool = False
+    folder: Path | None = None
+
+    @cached_property
+    def example(self) -> registry.Example | None:
+        """What the version forecast when it was made; ``None`` if it keeps none, as those from before there was one."""
+        try:
+            return None if self.folder is None else registry.stored(self.folder)
+        except ModelError:
+            return None
 
 
 def write(
@@ -63,6 +76,7 @@ def read(forecaster: Path, told: Path) -> Served:
         tuple(values["ids"]),
         None if offsets is None else pd.DataFrame(offsets).set_index(["unique_id", "step"]),
         values.get("headed", False),  # versions from before there was such a thing have bands around the point
+        told.absolute().parents[1],  # MLflow keeps both in the version's folder `artifacts`
     )
 
 
@@ -87,25 +101,37 @@ def inputs(frame: pd.DataFrame, spec: FrameSpec, cutoff: pd.Timestamp, horizon: 
     return rows
 
 
-def forecast(served: Served, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Forecast ``horizon`` steps after the last observed ``y`` of any series.
+def forecast(served: Served, frame: pd.DataFrame, horizon: int | None) -> pd.DataFrame:
+    """Forecast ``horizon`` steps after the last observed ``y`` of any series, of a request's table.
 
     Raises:
-        DataError: the frame is not a canonical frame of this dataset, lacks values that the forecaster needs, or has
-            other series and the forecaster can't take them.
+        DataError: the frame is not a canonical frame of this dataset, lacks values that the forecaster needs, holds
+            some that it can't forecast from, or has other series and the forecaster can't take them; or no horizon.
         HistoryError: too little history, or too few known rows after it.
-        OutputError: the forecast breaks its contract.
+        ModelError: the forecaster fails, and of its version's example too.
     """
-    known = _table(served, frame)
+    if horizon is None:
+        raise DataError("a horizon of at least 1", "null", "give a number, or leave horizon out for the version's own")
+    known = request.table(frame, served.spec, None if served.example is None else served.example.inputs)
     try:
         return from_table(served, known, horizon)
-    except OutputError as error:
-        gaps = [n for n, v in (("past", known.panel.past), ("static", known.panel.static)) if np.isnan(v).any()]
-        if not gaps:
+    except ModelError as error:
+        if np.isnan(known.panel.past).any():
+            raise DataError(
+                "a value of every past covariate", f"missing ones, so that {error.found}", "fill them in"
+            ) from error
+        if served.example is None or not _forecasts(served, served.example):
             raise
-        raise DataError(
-            f"a value of every {' and '.join(gaps)} covariate", f"missing ones, so that {error.found}", "fill them in"
-        ) from error
+        raise request.blamed(error, frame, served.example.inputs) from error
+
+
+def _forecasts(served: Served, example: registry.Example) -> bool:
+    """Whether the forecaster is sound: of the values that it was proven with, it makes a forecast."""
+    try:
+        from_table(served, request.table(example.inputs, served.spec), example.horizon)
+    except ModelError:
+        return False
+    return True
 
 
 def from_table(served: Served, known: Table, horizon: int) -> pd.DataFrame:
@@ -167,70 +193,6 @@ def _issued(served: Served, origins: Sequence[Origin]) -> pd.DataFrame:
     steps = int(served.offsets.index.get_level_values("step").max())
     own = quantiles.learned(served.forecaster, origins, levels, steps)
     return conformal.calibrated(quantiles.beside(rows, own, levels), served.offsets, floor)
-
-
-def _table(served: Served, frame: pd.DataFrame) -> Table:
-    spec = served.spec
-    missing = [c for c in (*KEYS, "y", *spec.known, *spec.past, *spec.static) if c not in frame.columns]
-    if missing:
-        raise DataError(
-            f"the columns of the canonical frame, {missing} among them", f"{list(frame.columns)}", "add them"
-        )
-    _check_values(frame)
-    twice = frame.duplicated(list(KEYS))
-    if twice.any():
-        first = frame.loc[twice].iloc[0]
-        raise DataError("one row per series and timestamp", f"two of {first['unique_id']} at {first['ds']}", "drop one")
-    grid = pd.date_range(frame["ds"].min(), frame["ds"].max(), freq=spec.freq)
-    off = ~frame["ds"].isin(grid)
-    if off.any():
-        raise DataError(
-            f"timestamps at freq {spec.freq} from {frame['ds'].min()}", f"{frame.loc[off, 'ds'].iloc[0]}", "move it"
-        )
-    _check_shared(frame, list(spec.known))
-    result = table(frame, spec)
-    if not (np.isfinite(result.panel.known).all() and np.isfinite(result.beyond.known).all()):
-        raise DataError(
-            f"a finite value of {[c for c, v in spec.known.items() if v is None]} at every timestamp",
-            "a missing one",
-            "fill it in: known covariates are known, of the past and of the future",
-        )
-    return result
-
-
-def _check_values(frame: pd.DataFrame) -> None:
-    """Raise ``DataError`` on names, times and values of a request that no canonical frame has."""
-    if not pd.api.types.is_datetime64_dtype(frame["ds"].dtype):
-        raise DataError("ds to be times without a time zone", str(frame["ds"].dtype), "give local times, ISO 8601")
-    if len(void := [c for c in KEYS if frame[c].isna().any()]):
-        raise DataError(
-            "a series and a timestamp in every row", f"rows without {void}", "fill them in, or drop the rows"
-        )
-    y = frame["y"].to_numpy(dtype=np.float64)
-    if np.isinf(y).any():
-        raise DataError("y to be finite or missing", "an infinite value", "leave out what was not observed")
-    unseen = sorted(set(frame["unique_id"]) - set(frame.loc[np.isfinite(y), "unique_id"]))
-    if unseen:
-        raise DataError(
-            "at least one observed value of y in every series",
-            f"none of {len(unseen)} series, {unseen[:5]}",
-            "give their history, or leave these series out",
-        )
-
-
-def _check_shared(frame: pd.DataFrame, known: list[str]) -> None:
-    """Raise ``DataError`` where known covariates differ between the series: they are of the timestamp."""
-    one = frame.drop_duplicates("ds").set_index("ds")[known].loc[frame["ds"]].reset_index(drop=True)
-    each = frame[known].reset_index(drop=True)
-    differ = ((each != one) & ~(each.isna() & one.isna())).to_numpy()
-    if differ.any():
-        row, column = np.argwhere(differ)[0]
-        at = frame.iloc[row]
-        raise DataError(
-            f"the same {known[column]} for all series at {at['ds']}",
-            f"{one.iat[row, column]} and, for {at['unique_id']}, {each.iat[row, column]}",
-            "known covariates are shared: give each series the same",
-        )
 
 
 def _spec(values: Mapping[str, Any]) -> FrameSpec:
