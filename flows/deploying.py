@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
 from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
@@ -58,12 +58,19 @@ def server(url: str | None = None) -> Iterator[SyncPrefectClient]:
             ) from error
 
 
-def deploy(settings: Settings, dataset: Dataset, url: str | None = None, lost: timedelta = LOST) -> list[str]:
+def deploy(
+    settings: Settings,
+    dataset: Dataset,
+    url: str | None = None,
+    lost: timedelta = LOST,
+    training: Sequence[str] = (),
+) -> list[str]:
     """Deploy ``prefect.yaml`` for a dataset, with its pools and automations; the names of the deployments.
 
     Args:
         url: of the server's API; ``None`` for the one in the environment.
         lost: silence after which a run is taken for dead; runs tell that they live every 30 s.
+        training: overrides of the scheduled training, beside those in ``prefect.yaml``.
 
     Raises:
         ConfigError: no server. ToolError: it refuses, or does not answer.
@@ -74,6 +81,10 @@ def deploy(settings: Settings, dataset: Dataset, url: str | None = None, lost: t
         turns.make(prefect, dataset.name)
         _declared(settings, dataset, str(PREFECT_API_URL.value()))
         ids = {name: _id(prefect, f"{name}/{dataset.name}") for name in ("forecasting", "monitoring", "training")}
+        if training:
+            told = prefect.read_deployment(ids["training"]).parameters
+            more = {"overrides": [*told["overrides"], *training]}
+            prefect.update_deployment(ids["training"], DeploymentUpdate(parameters={**told, **more}))
         for automation in automations(dataset.name, ids["training"], _id(prefect, "notifying/failures"), lost):
             _automation(prefect, automation)
         return sorted(

@@ -41,11 +41,18 @@ class Server:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What ``up`` was asked for: ports that have to be these and no others, and a worker of the GPU pool too."""
+    """What ``up`` was asked for.
+
+    Attributes:
+        mlflow_port, prefect_port: they have to be these and no others.
+        gpu: a worker of the GPU pool too.
+        training: overrides of the scheduled training.
+    """
 
     mlflow_port: int | None = None
     prefect_port: int | None = None
     gpu: bool = False
+    training: tuple[str, ...] = ()
 
 
 def planned(

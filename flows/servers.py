@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -50,7 +50,7 @@ def up(settings: Settings, dataset: Dataset, wanted: Wanted) -> bool:
     with _alone(settings):
         if running(settings) and daycast_settings.running(settings.state):
             _attach(settings, wanted)
-            _deploy(settings, dataset)
+            _deploy(settings, dataset, wanted.training)
             return False
         left = supervision.stop(folder(settings))
         if left:
@@ -131,7 +131,7 @@ def _start(settings: Settings, dataset: Dataset, wanted: Wanted) -> None:
     part = settings.state / f".{SERVERS}.part"
     part.write_text(json.dumps(told, indent=1), encoding="utf-8")
     os.environ |= told["environment"]
-    _deploy(settings, dataset)
+    _deploy(settings, dataset, wanted.training)
     for name in servers:
         if name.startswith("worker"):
             supervision.start(folder(settings), name)
@@ -176,9 +176,9 @@ def _until_healthy(settings: Settings, server: Server) -> None:
     progress.emit("start", server.name, 1, 1, f"healthy at {server.url}")
 
 
-def _deploy(settings: Settings, dataset: Dataset) -> None:
+def _deploy(settings: Settings, dataset: Dataset, training: Sequence[str]) -> None:
     progress.emit("deploy", dataset.name, 0, 0, "pools, deployments, automations")
-    names = deploying.deploy(settings, dataset)
+    names = deploying.deploy(settings, dataset, training=training)
     progress.emit("deploy", dataset.name, 1, 1, f"{len(names)} deployments")
 
 

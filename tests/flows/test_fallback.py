@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import State
 from tests.flows.test_forecasting import NAME, rows, stored
 from tests.flows.test_monitoring import told
 from tests.project import Project, lay_out
+from tests.steps.test_replay import version
 
 from daycast.adapters import registry
 from daycast.adapters import store as stores
@@ -30,6 +31,7 @@ from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import chain
 from daycast.steps.champion import Why, move
+from daycast.steps.data import frame
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
 from daycast.steps.outcomes import ForecastRef, Outcome
@@ -115,6 +117,20 @@ def test_a_champion_that_does_not_load_is_followed_by_the_one_before(
     assert notice["title"].startswith("daycast: tiny is forecast by its previous champion")
     assert reason in notice["message"]
     assert "run: daycast history dataset=tiny" in notice["message"]
+
+
+@pytest.mark.usefixtures("champions")
+def test_data_that_end_before_those_of_an_earlier_forecast_are_told(project: Project) -> None:
+    assert project.forecast().cutoff.startswith("2019-12-31")
+    told = frame(project.settings, project.data)
+    half = told[told["ds"] <= "2019-07-31"]
+    data = version(project, half.assign(y=half["y"].where(half["ds"] <= "2019-06-30")))
+    made = forecast(project.settings, project.config().dataset, data)
+    assert (made.role, made.cutoff[:10]) == ("champion", "2019-06-30")
+    assert made.reasons[0].startswith("data: they end on 2019-06-30, and those of an earlier forecast on 2019-12-31")
+    kept = stored(project)[lambda r: r["data_version"] == data.version]
+    assert kept["fallback_reason"].str.contains("they end on 2019-06-30").all()
+    assert len(kept) == made.new_rows > 0
 
 
 def test_one_broken_version_after_the_other_leads_to_the_best_baseline_and_then_to_no_version_at_all(
@@ -204,6 +220,8 @@ def test_a_champion_whose_files_are_gone_forecasts_from_the_copy_kept_here(
     assert (made.role, made.served_by.version) == ("champion", champions[0])
     assert "the copy of its files that is kept here serves" in made.reasons[0]
     assert without.role == "previous_champion"
+    assert without.reasons[0] == made.reasons[0].partition("; the copy")[0]  # what is wrong with its files
+    assert "none is kept" in without.reasons[1]
 
 
 def rejected(project: Project, folder: Path) -> None:

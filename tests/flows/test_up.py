@@ -89,6 +89,25 @@ def test_a_second_up_shows_what_runs_and_starts_nothing(house: House) -> None:
         assert step["prefect.deployments.steps.set_working_directory"] == {"directory": "{{ $DAYCAST_ROOT }}"}
 
 
+def test_trainings_that_are_deployed_have_the_overrides_that_a_replay_had(house: House) -> None:
+    def overrides() -> list[str]:
+        with house.prefect() as prefect:
+            parameters = prefect.read_deployment_by_name("training/tiny").parameters
+        assert parameters["fetch"]
+        return list(parameters["overrides"])
+
+    house.daycast("deploy", "dataset=tiny", "model=[naive]", "promotion=living")
+    assert overrides() == ["dataset=tiny", "model=[naive]", "promotion=living"]
+    for loose in ("monitoring.calm_days=3", "promotion.champion.margin=0", "model=[nobody]"):
+        house.daycast("deploy", "dataset=tiny", loose, code=2)
+    assert overrides() == ["dataset=tiny", "model=[naive]", "promotion=living"]
+    house.daycast("deploy", "dataset=tiny")
+    assert overrides() == ["dataset=tiny"]
+    with house.prefect() as prefect:
+        (daily,) = prefect.read_deployment_by_name("training/tiny").schedules
+    assert daily.parameters == {"by_rule": True}
+
+
 def test_a_second_up_that_asks_for_something_else_is_told_and_changes_nothing(house: House) -> None:
     before = {p.pid for p in house.processes()}
     said = house.daycast("up", "--detach", "--gpu", "--mlflow-port", "1", code=6)

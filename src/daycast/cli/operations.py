@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, Debug, Overrides, Quiet, dataset_alone, ready
+from daycast.cli.options import AsJson, Debug, Overrides, Quiet, of_training, ready
 from daycast.errors import ToolError
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="This port and no other; by default a free one.")]
@@ -31,16 +31,17 @@ def up(
     """Keep MLflow, Prefect and a worker running here, with all schedules of a dataset, until Ctrl-C.
 
     State stays in one folder, addresses on this machine. Where it runs already, this shows it. `MLFLOW_TRACKING_URI`
-    and `PREFECT_API_URL` name servers that others run; only what is missing is started.
+    and `PREFECT_API_URL` name servers that others run; only what is missing is started. Overrides are those of the
+    scheduled training, until the next `up` or `deploy`.
 
     Examples:
 
         daycast up
 
-        daycast up dataset=cta --detach
+        daycast up dataset=cta backtest=living promotion=living --detach
     """
-    dataset_alone(overrides)
-    here, configured = ready(overrides, debug)
+    training = of_training(overrides)
+    here, configured = ready(overrides, debug, fitting=bool(training))
     from daycast.cli import console, interrupt, overview
     from flows import programs, servers
 
@@ -48,7 +49,9 @@ def up(
     with _ended_by_signals():
         try:
             with console.progress(quiet):
-                started = servers.up(here, configured.dataset, programs.Wanted(mlflow_port, prefect_port, gpu))
+                started = servers.up(
+                    here, configured.dataset, programs.Wanted(mlflow_port, prefect_port, gpu, training)
+                )
             found = servers.overview(here)
             if as_json:
                 console.machine({"started": started, "servers": found})
@@ -122,19 +125,22 @@ def status(as_json: AsJson = False, debug: Debug = False) -> None:
 def deploy(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Deploy a dataset's flows with their schedules to the Prefect server in use, with pools and automations.
 
-    Doing it again brings them up to date. `daycast up` does it for its dataset.
+    Doing it again brings them up to date. `daycast up` does it for its dataset. Overrides are those of the scheduled
+    training: give it what `daycast monitor --replay` was given, and it is what was replayed.
 
-    Example:
+    Examples:
 
         daycast deploy dataset=cta
+
+        daycast deploy dataset=cta backtest=living promotion=living tuning=none
     """
-    dataset_alone(overrides)
-    here, configured = ready(overrides, debug)
+    training = of_training(overrides)
+    here, configured = ready(overrides, debug, fitting=bool(training))
     from daycast.cli import console
     from flows import deploying
 
     with console.working("deploy", configured.dataset.name, quiet):
-        names = deploying.deploy(here, configured.dataset)
+        names = deploying.deploy(here, configured.dataset, training=training)
     console.machine({"deployments": names}) if as_json else console.line("\n".join(names))
 
 

@@ -40,17 +40,33 @@ def ready(overrides: list[str] | None, debug: bool = False, *, fitting: bool = F
 
 
 def dataset_alone(overrides: list[str] | None) -> None:
-    """Refuse overrides that a flow would not see, as it reads the configuration where it runs.
+    """Refuse overrides that monitoring would not see, as its schedule reads the configuration where it runs.
 
     Raises:
         ConfigError: there is another one than ``dataset=NAME``.
     """
     if others := [one for one in overrides or [] if not one.startswith("dataset=")]:
         raise ConfigError(
-            "dataset=NAME alone: schedules and monitoring take all else from conf/",
+            "dataset=NAME alone: monitoring takes all else from conf/",
             " ".join(others),
             "change the values in conf/, or choose other files in conf/config.yaml",
         )
+
+
+def of_training(overrides: list[str] | None) -> tuple[str, ...]:
+    """The overrides, without the dataset, that scheduled trainings are to have; what else is scheduled knows none.
+
+    Raises:
+        ConfigError: one of them is not about training.
+    """
+    others = tuple(one for one in overrides or [] if not one.startswith("dataset="))
+    if loose := [one for one in others if one.startswith(("monitoring", "alert", "promotion.champion"))]:
+        raise ConfigError(
+            "overrides of what trainings go by",
+            f"{' '.join(loose)}, which schedules take from conf/",
+            "change the values in conf/, or write a file there: a gate of your own is chosen with promotion=NAME",
+        )
+    return others
 
 
 def trainable(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:

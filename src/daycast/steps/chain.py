@@ -153,8 +153,9 @@ def _champion(settings: Settings, dataset: str, number: str, reasons: list[str])
     try:
         return registry.load(settings.tracking_uri, registry.model_name(dataset), number)
     except (ToolError, OSError) as error:
+        reasons.append(f"champion, version {number}: {_told(error)}")
         loaded = _kept(settings, dataset, number)
-        reasons.append(f"champion, version {number}: {_told(error)}; the copy of its files that is kept here serves")
+        reasons[-1] += "; the copy of its files that is kept here serves"
         return loaded
 
 
@@ -163,7 +164,7 @@ def _kept(settings: Settings, dataset: str, number: str | None) -> registry.Load
     if loaded is None or number not in (None, loaded.version.number):
         raise PromotionError(
             f"a copy of {'the champion' if number is None else f'version {number}'} on this machine",
-            "none: it never forecast here",
+            "none is kept",
             "bring MLflow back",
         )
     if history.rolled_back(moves(settings, dataset), loaded.version.number):

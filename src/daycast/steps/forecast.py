@@ -14,6 +14,7 @@ from daycast.core.lineage import Lineage
 from daycast.settings import Settings
 from daycast.steps import chain
 from daycast.steps.champion import CHAMPION
+from daycast.steps.data import arrays
 from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import DataRef
 
@@ -47,6 +48,8 @@ def forecast(
         HistoryError: no observation by ``as_of``, or the prepared calendar ends before the horizon.
         ModelError: the version that was asked for, or not even the seasonal naive, can forecast.
     """
+    if late is None and version is None and data.until(as_of).as_of is None:
+        late = _behind(settings, dataset, data)
     asked = chain.Asked(dataset, data.until(as_of), horizon, late is not None)
     if version is None and asked.data.as_of is None:
         made = chain.by_first_that_can(settings, asked)
@@ -79,6 +82,16 @@ def forecast(
         rows=str(folder / "forecast.csv"),
         plot=str(folder / "forecast.png"),
     )
+
+
+def _behind(settings: Settings, dataset: Dataset, data: DataRef) -> str | None:
+    """What to say if the data end before those that a forecast was made from already, as a truncated file does."""
+    newest = arrays(settings, dataset.spec(), data).panel.cutoff
+    with store.opened(settings.store_url) as engine:
+        before = store.newest_cutoff(engine, dataset.name)
+    if before is None or newest >= before:
+        return None
+    return f"they end on {newest.date()}, and those of an earlier forecast on {before.date()}"
 
 
 def _ends_before(asked: chain.Asked, rows: pd.DataFrame) -> str:

@@ -126,6 +126,13 @@ def newest_forecast(engine: Engine, dataset: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def newest_cutoff(engine: Engine, dataset: str) -> datetime | None:
+    """The latest observation that any forecast was made from, or ``None`` without forecasts."""
+    own = forecasts.c
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(own.cutoff)).where(own.dataset == dataset)).scalar_one()
+
+
 def _rows(engine: Engine, query: Select[Any]) -> list[dict[str, Any]]:
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
