@@ -177,12 +177,14 @@ def _show_compared(planned: Plan, lines: pd.DataFrame) -> None:
     if off.empty:
         console.line(f"  all {len(lines)} figures agree")
         return
-    shown = off.drop(columns="agrees").assign(
-        **{column: [f"{value:.10g}" for value in off[column]] for column in ("recorded", "again")},
-        **{column: [f"{value:.3g}" for value in off[column]] for column in ("difference", "relative")},
+    # What is missing on one side sorts last, as the worst.
+    worst = off.sort_values("relative", kind="stable").groupby(["model", "metric"]).tail(1).sort_index()
+    shown = worst.drop(columns="agrees").assign(
+        **{column: [f"{value:.10g}" for value in worst[column]] for column in ("recorded", "again")},
+        **{column: [f"{value:.3g}" for value in worst[column]] for column in ("difference", "relative")},
     )
-    console.table(shown, "Figures that came out otherwise")
-    console.line(f"  {len(off)} of {len(lines)} figures differ")
+    console.table(shown, "Figures that came out otherwise, of each metric the step that did most")
+    console.line(f"  {len(off)} of {len(lines)} figures differ; --json has them all")
     told = planned.warnings or ("nothing that is known: code, libraries, Python and processor are the same",)
     for warning in told:
         console.line(f"  otherwise now: {warning}")
