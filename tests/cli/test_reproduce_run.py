@@ -208,8 +208,10 @@ def test_ctrl_c_ends_it_and_leaves_nothing(project: Project, naive: str) -> None
             assert time.monotonic() < deadline
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert "the same command starts anew" in err
+    assert "goes on" not in err
     assert {**as_it_is(project), "reproduced": []} == {**before, "reproduced": []}
     with repeat.apart(project.settings, naive):  # on a busy machine it may have had to end at once
         assert len(list(folder.iterdir())) == 1

@@ -99,9 +99,10 @@ def reproduce_run(
     """
     here, _ = ready(None, debug)
     from daycast import models
-    from daycast.cli import console
+    from daycast.cli import console, interrupt
     from daycast.steps import repeat as step
 
+    interrupt.starts_anew.set()
     with console.progress(quiet):
         planned = step.plan(here, run_id, tolerance)
     if not as_json:
