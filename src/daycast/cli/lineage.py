@@ -39,7 +39,7 @@ def lineage(
 ) -> None:
     """What a forecast, a run or a model version came from, down to the bytes; ends with 8 if a link is missing.
 
-    Nothing is fetched and nothing changes. `--json` has the resolved configuration and DVC's pointers too.
+    No data are fetched and nothing changes. `--json` has the resolved configuration and DVC's pointers too.
 
     Examples:
 

@@ -151,6 +151,8 @@ def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]
     missing = None if found else f"version {number} of {name} is not in the registry any more"
     if found and here.get("daycast.run_id") != told["daycast.run_id"]:
         missing = f"the registry's version {number} is of run {here.get('daycast.run_id')}: it is another registry now"
+    elif found:
+        missing = registry.lost(settings.tracking_uri, name, number)
     facts = {"model": told["daycast.model"], "version": number, "registered_model": name}
     facts |= {"aliases": list(found.aliases), "model_run": found.run_id} if found else {}
     facts |= {tag.removeprefix("daycast."): here[tag] for tag in origins.OF_VERSION if tag in here}
