@@ -221,9 +221,11 @@ def test_ctrl_c_ends_it_and_leaves_nothing(project: Project, naive: str) -> None
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("reproduce-run", "0" * 32), 6, "not found"),
-        (("reproduce-run", "7"), 6, "check the name or id"),
+        (("reproduce-run", "0" * 32), 2, "daycast leaderboard --json"),
+        (("reproduce-run", "foo"), 2, "`foo`, which no run has"),
+        (("lineage", "0" * 32), 2, "daycast leaderboard --json"),
         (("lineage", "nonsense"), 2, "SERIES@TIME"),
+        (("lineage", "forecast", "--cutoff", "2020-01-01"), 2, "--cutoff with SERIES@TIME"),
         (("lineage", "99"), 5, "version 99 of daycast-tiny"),
         (("lineage", "rail@1999-01-01"), 3, "daycast forecast dataset=tiny"),
     ],

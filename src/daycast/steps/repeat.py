@@ -64,12 +64,12 @@ def plan(settings: Settings, run_id: str, tolerance: float | None = None) -> Pla
         tolerance: ``None`` for the same bits of a run on CPUs, and ``ON_GPU`` of one on GPUs.
 
     Raises:
-        ToolError: there is no such run, or its record is not in MLflow any more.
+        ToolError: its record is not in MLflow any more, or MLflow can't be reached.
         DataError: it ended before it had figures.
-        ConfigError: its configuration does not fit this code.
+        ConfigError: there is no such run, or its configuration does not fit this code.
     """
     where = tracker(settings)
-    run = tracking.find(where, run_id)
+    run = of_run.run(settings, run_id)
     above = run.tags.get("daycast.run_id", run_id)
     run = run if above == run_id else tracking.find(where, above)
     if not of_run.COMPLETE.items() <= run.tags.items():
