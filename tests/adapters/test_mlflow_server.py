@@ -108,7 +108,9 @@ def test_runs_are_kept_by_a_server_as_they_are_embedded(
     assert capfd.readouterr().out == ""
 
 
-def test_versions_are_kept_by_a_server_as_they_are_embedded(server: Tracking, tmp_path: Path) -> None:
+def test_versions_are_kept_by_a_server_as_they_are_embedded(
+    server: Tracking, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     made = candidate(tmp_path)
     run = tracking.open_run(server, "served", "registers", "run", {}, {})
     version = registry.register(server.uri, "daycast-served", run, "key", made, {"daycast.model": "seasonal_naive"})
@@ -119,6 +121,12 @@ def test_versions_are_kept_by_a_server_as_they_are_embedded(server: Tracking, tm
     assert loaded.version.aliases == ("champion",)
     rows = loaded.model.predict(made.example.inputs, params={"horizon": 3})
     pd.testing.assert_frame_equal(rows, made.example.expected)
+    assert registry.lost(server.uri, "daycast-served", version.number) is None
+    (stored,) = tmp_path_factory.getbasetemp().glob("a server0/a/**/serving.json")
+    stored.rename(tmp_path / "away")
+    assert str(registry.lost(server.uri, "daycast-served", version.number)).endswith("no artifacts/serving.json")
+    shutil.rmtree(stored.parents[1])
+    assert str(registry.lost(server.uri, "daycast-served", version.number)).endswith("no MLmodel")
 
 
 def test_a_server_that_is_down_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

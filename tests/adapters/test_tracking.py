@@ -118,6 +118,18 @@ def test_every_value_keeps_its_name_and_step(store: Tracking, client: MlflowClie
     assert history("mae_by_step") == [(1, 19.0), (14, 22.0)]
 
 
+def test_every_point_of_a_run_is_read_also_what_was_logged_twice(
+    store: Tracking, client: MlflowClient, model: str
+) -> None:
+    by_step = {"mae": {1: 19.0, 14: 22.0}, "mape": {1: math.nan}}
+    tracking.record(store, model, Results(metrics={"mae": 20.5}, by_step=by_step))
+    client.log_metric(model, "mae", 20.0, step=0)
+    client.log_metric(model, "mae_by_step", 19.0, step=1)
+    found = tracking.points(store, tracking.find(store, model))
+    assert math.isnan(*found.pop(("mape_by_step", 1)))
+    assert found == {("mae", 0): (20.0, 20.5), ("mae_by_step", 1): (19.0,), ("mae_by_step", 14): (22.0,)}
+
+
 def test_recording_twice_logs_nothing_twice(store: Tracking, client: MlflowClient, model: str) -> None:
     results = Results(metrics={"mae": 1.0}, tables={"board": pd.DataFrame({"model": ["gru"]})})
     assert tracking.record(store, model, results)

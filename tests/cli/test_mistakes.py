@@ -70,7 +70,7 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["alerts", "--quiet"], 3, "daycast ingest dataset=tiny"),
         (["alerts", "alert.threshold=2"], 2, "alert.threshold"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),
-        (["data", "restore", "--run", "abc"], 6, "abc"),
+        (["data", "restore", "--run", "abc"], 2, "`abc`, which no run has"),
         (["monitor", "--dry-run"], 2, "--dry-run with --replay"),
         (["monitor", "--replay", "2019-06-01"], 2, "requires 2 arguments"),
         (["monitor", "--replay", "2019-06-01", "2019-07-01", "--fetch"], 2, "leave one of them out"),

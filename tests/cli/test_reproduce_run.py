@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -107,27 +108,50 @@ def test_a_run_made_again_has_every_figure_to_the_last_bit_and_leaves_all_as_it_
     assert (told["agrees"], told["tolerance"], told["warnings"]) == (True, 0.0, [])
     for model in tracking.children(project.tracking, run):
         again = {line["metric"]: line["again"] for line in told["figures"] if line["model"] == model.name}
-        assert again == dict(model.metrics)
+        assert again == dict(model.metrics)  # of each the last step
         assert len(again) >= 25
+        steps = [
+            line["step"] for line in told["figures"] if (line["model"], line["metric"]) == (model.name, "mae_by_step")
+        ]
+        assert steps == [1, 2, 3, 4, 5, 6, 7]
+    whole = {line["metric"]: line["again"] for line in told["figures"] if line["model"] == repeat.WHOLE}
+    assert whole == dict(tracking.find(project.tracking, run).metrics)
     assert as_it_is(project) == {**before, "reproduced": []}
 
 
-def test_a_figure_that_was_tampered_with_is_told_and_lost_data_come_back_from_the_remote(
+@contextmanager
+def tampered(project: Project, run: str, metric: str, step: int) -> Iterator[float]:
+    """Inside the block, MLflow's database has three times the value of one step; the value that it had."""
+    where, at = "where run_uuid=? and key=? and step=?", (run, metric, step)
+
+    def put(value: float) -> None:
+        with sqlite3.connect(project.settings.tracking_uri.removeprefix("sqlite:///")) as database:
+            database.execute(f"update metrics set value=? {where}", (value, *at))
+
+    with sqlite3.connect(project.settings.tracking_uri.removeprefix("sqlite:///")) as database:
+        (before,) = database.execute(f"select value from metrics {where}", at).fetchone()
+    put(3 * before)
+    try:
+        yield before
+    finally:
+        put(before)
+
+
+def test_one_early_step_that_was_tampered_with_is_told_and_lost_data_come_back_from_the_remote(
     project: Project, naive: str
 ) -> None:
     child = next(m for m in tracking.children(project.tracking, naive) if m.name == "naive")
-    client = MlflowClient(project.settings.tracking_uri, project.settings.tracking_uri)
     cached, remote = copies(project, project.data.version)
     assert len(cached) == len(remote) == 1
-    client.log_metric(child.run_id, "mae", child.metrics["mae"] + 1e-9, step=1)
     shutil.rmtree(cached[0].parent)
-    try:
+    with tampered(project, child.run_id, "mae_by_step", 2) as before:
+        assert tracking.find(project.tracking, child.run_id).metrics == child.metrics  # which have the last step alone
         code, out, err = daycast(project, "reproduce-run", naive)
-    finally:
-        client.log_metric(child.run_id, "mae", child.metrics["mae"], step=2)
     assert code == 8, err
     assert "1 of " in out
     assert "figures differ" in out
+    cells = [cell.strip() for cell in next(line for line in out.splitlines() if "mae_by_step" in line).split("│")[1:-1]]
+    assert cells[:5] == ["naive", "mae_by_step", "2", f"{3 * before:.10g}", f"{before:.10g}"]
     assert "nothing that is known" in out
     assert out.count("in the remote, from where it is brought") == 1
     assert cached[0].is_file()
@@ -184,8 +208,10 @@ def test_ctrl_c_ends_it_and_leaves_nothing(project: Project, naive: str) -> None
             assert time.monotonic() < deadline
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert "the same command starts anew" in err
+    assert "goes on" not in err
     assert {**as_it_is(project), "reproduced": []} == {**before, "reproduced": []}
     with repeat.apart(project.settings, naive):  # on a busy machine it may have had to end at once
         assert len(list(folder.iterdir())) == 1
@@ -195,9 +221,11 @@ def test_ctrl_c_ends_it_and_leaves_nothing(project: Project, naive: str) -> None
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("reproduce-run", "0" * 32), 6, "not found"),
-        (("reproduce-run", "7"), 6, "check the name or id"),
+        (("reproduce-run", "0" * 32), 2, "daycast leaderboard --json"),
+        (("reproduce-run", "foo"), 2, "`foo`, which no run has"),
+        (("lineage", "0" * 32), 2, "daycast leaderboard --json"),
         (("lineage", "nonsense"), 2, "SERIES@TIME"),
+        (("lineage", "forecast", "--cutoff", "2020-01-01"), 2, "--cutoff with SERIES@TIME"),
         (("lineage", "99"), 5, "version 99 of daycast-tiny"),
         (("lineage", "rail@1999-01-01"), 3, "daycast forecast dataset=tiny"),
     ],

@@ -5,16 +5,27 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from daycast.core.repetition import compared
+from daycast.core import repetition
 
-BEFORE = {"gru": {"mae": 100.0, "bias": 0.001, "coverage_80": 0.8}, "naive": {"mae": 200.0}}
+Values = dict[str, dict[str, float]]
+BEFORE: Values = {"gru": {"mae": 100.0, "bias": 0.001, "coverage_80": 0.8}, "naive": {"mae": 200.0}}
 
 
-def changed(**values: float) -> dict[str, dict[str, float]]:
+def changed(**values: float) -> Values:
     """The figures of before, with others of the network."""
     return {**BEFORE, "gru": {**BEFORE["gru"], **values}}
+
+
+def compared(before: Values, again: Values, tolerance: float) -> pd.DataFrame:
+    """Of figures that have one value each."""
+    a, b = (
+        {model: {(metric, 0): (value,) for metric, value in values.items()} for model, values in figures.items()}
+        for figures in (before, again)
+    )
+    return repetition.compared(a, b, tolerance)
 
 
 def test_equal_figures_agree_to_the_last_bit() -> None:
@@ -66,3 +77,18 @@ def test_a_recorded_zero_agrees_with_zero_alone() -> None:
     zero = {"gru": {"mae": 0.0}}
     assert compared(zero, {"gru": {"mae": 0.0}}, 0.02)["agrees"].all()
     assert not compared(zero, {"gru": {"mae": 1e-9}}, 0.02)["agrees"].any()
+
+
+def test_every_step_is_a_figure_of_its_own() -> None:
+    before = {"gru": {("mae_by_step", step): (float(step),) for step in (1, 2, 10)}}
+    again = {"gru": {**before["gru"], ("mae_by_step", 2): (6.0,)}}
+    found = repetition.compared(before, again, 0.0)
+    assert found["step"].tolist() == [1, 2, 10]
+    assert found.loc[~found["agrees"], ["step", "recorded", "again", "relative"]].to_numpy().tolist() == [[2, 2, 6, 2]]
+
+
+def test_a_step_with_two_values_does_not_agree_with_one_of_them() -> None:
+    once, twice = {"gru": {("mae", 0): (1.0,)}}, {"gru": {("mae", 0): (1.0, 3.0)}}
+    assert repetition.compared(twice, twice, 0.0)["agrees"].all()
+    for one, other in ((once, twice), (twice, once)):
+        assert repetition.compared(one, other, 1e9)["agrees"].tolist() == [True, False]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from tests.project import Project
 from daycast.adapters import registry, store, tracking
 from daycast.config import config_hash
 from daycast.core.chain import Link
-from daycast.errors import ConfigError, DataError, PromotionError, ToolError
+from daycast.errors import ConfigError, DataError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import origins
 from daycast.steps.lineage import Asked, lineage
@@ -134,8 +135,9 @@ def test_the_run_of_a_model_or_a_trial_leads_to_the_run_that_it_is_part_of(proje
         ("nonsense", ConfigError, "SERIES@TIME"),
         ("99", PromotionError, "versions 1, 2"),
         ("daycast-other/1", PromotionError, "no model daycast-other"),
-        ("@nobody", PromotionError, "no version with the alias"),
-        ("0" * 32, ToolError, "none"),
+        ("@nobody", PromotionError, r"with the alias `nobody`\n.*versions 1, 2, .*@champion"),
+        ("rail@nobody", PromotionError, r"no model rail, and `nobody` is no time(.|\n)*rail@2021-12-05"),
+        ("0" * 32, ConfigError, "which no run has"),
         ("forecast/987654", DataError, "none"),
         ("rail@1999-01-01", DataError, "none"),
         ("tram@2020-01-01", DataError, "none"),
@@ -163,6 +165,41 @@ def test_of_several_forecasts_of_a_value_the_cutoff_picks_one(project: Project, 
     assert earlier.facts["cutoff"] == "2019-12-29T00:00:00"
     with pytest.raises(DataError, match="after 2019-12-25"):
         chain(project, "rail@2020-01-02", cutoff=date(2019, 12, 25))
+
+
+@pytest.mark.parametrize("what", ["forecast", "forecast/1", "@champion", "1", "daycast-tiny/1", "0" * 32])
+def test_a_cutoff_of_what_has_none_to_pick_is_refused(project: Project, what: str) -> None:
+    with pytest.raises(ConfigError, match="--cutoff with SERIES@TIME"):
+        chain(project, what, cutoff=date(2019, 12, 29))
+
+
+def files(project: Project, version: registry.Version) -> Path:
+    """The folder of a version."""
+    uri = client(project).get_model_version_download_uri(version.name, version.number)
+    return Path(unquote(uri.removeprefix("file://")))
+
+
+@pytest.mark.parametrize("gone", ["", "MLmodel", "artifacts/serving.json", "artifacts/model", "served_model.py"])
+def test_a_version_whose_files_are_gone_is_the_missing_link(project: Project, run: str, gone: str) -> None:  # noqa: ARG001
+    version = registry.required(project.settings.tracking_uri, "daycast-tiny", "champion")
+    with without(files(project, version) / gone):
+        found = chain(project, "@champion")
+    (broken,) = found.broken()
+    assert (broken.kind, broken.name) == ("version", found.name)
+    assert str(broken.missing).endswith(f"no {gone or 'MLmodel'}")
+    assert list(chain(project, "@champion").broken()) == []
+
+
+def test_a_file_of_a_version_that_was_cut_off_is_told(project: Project, run: str) -> None:  # noqa: ARG001
+    version = registry.required(project.settings.tracking_uri, "daycast-tiny", "champion")
+    code = files(project, version) / "served_model.py"
+    before = code.read_bytes()
+    code.write_bytes(b"")
+    try:
+        (broken,) = chain(project, "@champion").broken()
+    finally:
+        code.write_bytes(before)
+    assert "bytes, of" in str(broken.missing)
 
 
 def test_a_run_that_was_deleted_is_the_missing_link_and_the_rest_is_still_told(project: Project, run: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from tests.project import Project
 
 from daycast.adapters import tracking
 from daycast.core.content import key
-from daycast.errors import ToolError
+from daycast.errors import ConfigError, ToolError
 from daycast.steps import repeat
 from daycast.steps.outcomes import Outcome
 
@@ -82,6 +83,14 @@ def test_settings_apart_share_nothing_but_the_project(project: Project, monkeypa
     fresh.state.rmdir()
 
 
-def test_a_run_that_is_nowhere_is_told(project: Project) -> None:
-    with pytest.raises(ToolError, match="0000"):
-        repeat.plan(project.settings, "0" * 32)
+@pytest.mark.parametrize("run_id", ["0" * 32, "foo", "a/b"])
+def test_a_run_that_is_nowhere_is_a_mistake_of_who_named_it(project: Project, run_id: str) -> None:
+    with pytest.raises(ConfigError, match=run_id):
+        repeat.plan(project.settings, run_id)
+
+
+def test_a_server_that_does_not_answer_is_not_a_wrong_id(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    nobody = dataclasses.replace(project.settings, tracking_uri="http://127.0.0.1:1")
+    with pytest.raises(ToolError, match="server or database there is up"):
+        repeat.plan(nobody, "0" * 32)

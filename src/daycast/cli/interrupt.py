@@ -14,8 +14,11 @@ from types import FrameType
 from daycast.steps import progress
 
 EXIT_CODE = 130  # by convention, 128 + SIGINT
-TOLD = "daycast: interrupted; the same command goes on where this one stopped\n"
+GOES_ON = "daycast: interrupted; the same command goes on where this one stopped\n"
+ANEW = "daycast: interrupted; the same command starts anew\n"
 GRACE_S = 10.0  # for what can't be stopped in between, such as one fit of a SARIMA
+
+starts_anew = threading.Event()  # set by a command that keeps nothing of what it has begun
 
 
 @contextmanager
@@ -36,6 +39,7 @@ def handled() -> Iterator[None]:
 
     timer = threading.Timer(GRACE_S, _end)
     timer.daemon = True
+    starts_anew.clear()
     before = signal.signal(signal.SIGINT, on_signal)
     try:
         yield
@@ -43,8 +47,12 @@ def handled() -> Iterator[None]:
         if not progress.stopping.is_set():
             signal.signal(signal.SIGINT, before)
         else:  # whatever came of it on the way here; the timer stays, for threads that the exit of Python waits for
-            sys.stderr.write(TOLD)
+            sys.stderr.write(_told())
             sys.exit(EXIT_CODE)
+
+
+def _told() -> str:
+    return ANEW if starts_anew.is_set() else GOES_ON
 
 
 def _end() -> None:
@@ -53,5 +61,5 @@ def _end() -> None:
         for child in tasks.read_text().split():
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(int(child), signal.SIGTERM)
-    os.write(sys.stderr.fileno(), TOLD.encode())
+    os.write(sys.stderr.fileno(), _told().encode())
     os._exit(EXIT_CODE)

@@ -39,7 +39,7 @@ def lineage(
 ) -> None:
     """What a forecast, a run or a model version came from, down to the bytes; ends with 8 if a link is missing.
 
-    Nothing is fetched and nothing changes. `--json` has the resolved configuration and DVC's pointers too.
+    No data are fetched and nothing changes. `--json` has the resolved configuration and DVC's pointers too.
 
     Examples:
 
@@ -99,9 +99,10 @@ def reproduce_run(
     """
     here, _ = ready(None, debug)
     from daycast import models
-    from daycast.cli import console
+    from daycast.cli import console, interrupt
     from daycast.steps import repeat as step
 
+    interrupt.starts_anew.set()
     with console.progress(quiet):
         planned = step.plan(here, run_id, tolerance)
     if not as_json:
@@ -177,12 +178,14 @@ def _show_compared(planned: Plan, lines: pd.DataFrame) -> None:
     if off.empty:
         console.line(f"  all {len(lines)} figures agree")
         return
-    shown = off.drop(columns="agrees").assign(
-        **{column: [f"{value:.10g}" for value in off[column]] for column in ("recorded", "again")},
-        **{column: [f"{value:.3g}" for value in off[column]] for column in ("difference", "relative")},
+    # What is missing on one side sorts last, as the worst.
+    worst = off.sort_values("relative", kind="stable").groupby(["model", "metric"]).tail(1).sort_index()
+    shown = worst.drop(columns="agrees").assign(
+        **{column: [f"{value:.10g}" for value in worst[column]] for column in ("recorded", "again")},
+        **{column: [f"{value:.3g}" for value in worst[column]] for column in ("difference", "relative")},
     )
-    console.table(shown, "Figures that came out otherwise")
-    console.line(f"  {len(off)} of {len(lines)} figures differ")
+    console.table(shown, "Figures that came out otherwise, of each metric the step that did most")
+    console.line(f"  {len(off)} of {len(lines)} figures differ; --json has them all")
     told = planned.warnings or ("nothing that is known: code, libraries, Python and processor are the same",)
     for warning in told:
         console.line(f"  otherwise now: {warning}")

@@ -10,9 +10,9 @@ from typing import Any
 
 from daycast.adapters import registry, store, tracking
 from daycast.core.chain import Link
-from daycast.errors import ConfigError, DataError, PromotionError, ToolError
+from daycast.errors import ConfigError, DataError, PromotionError
 from daycast.settings import Settings
-from daycast.steps import origins
+from daycast.steps import origins, recorded
 from daycast.steps.record import tracker
 
 RUN = re.compile(r"[0-9a-f]{32}")
@@ -45,44 +45,43 @@ def lineage(settings: Settings, asked: Asked) -> Link:
     """The chain from what was asked for down to bytes; a link that can't be had any more says why.
 
     Raises:
-        ConfigError: ``what`` is none of the forms.
+        ConfigError: ``what`` is none of the forms, or has no cutoff to pick, or there is no such run.
         DataError: there is no such forecast.
         PromotionError: there is no such version.
-        ToolError: there is no such run, or MLflow, the store or DVC can't be reached.
+        ToolError: MLflow, the store or DVC can't be reached.
     """
     what = asked.what
+    if asked.cutoff is not None and not VALUE.fullmatch(what):
+        raise ConfigError(
+            "--cutoff with SERIES@TIME, of which it picks one origin's forecast",
+            f"`{what}` with --cutoff {asked.cutoff}",
+            "leave --cutoff out, or name series and time, such as rail@2021-12-05",
+        )
     if RUN.fullmatch(what):
-        return _asked_run(settings, what)
+        return _run(settings, what, recorded.run(settings, what).tags)
     if (found := ROW.fullmatch(what)) or (found := VALUE.fullmatch(what)):
         return _forecast(settings, *_row(settings, asked, found.groupdict()))
     if found := (NUMBER.fullmatch(what) or ALIAS.fullmatch(what)):
         told = found.groupdict()
         name = told["name"] or registry.model_name(asked.dataset)
-        return _asked_version(settings, name, told.get("number"), told.get("alias"))
+        return _asked_version(settings, asked, name, told.get("number"), told.get("alias"))
     raise ConfigError(FORMS, f"`{what}`", "ask for one of these; `daycast lineage --help` has examples")
 
 
-def _asked_run(settings: Settings, run_id: str) -> Link:
-    run = tracking.known(tracker(settings), run_id)
-    if run is None:
-        raise ToolError(
-            f"a run {run_id} in MLflow at {settings.tracking_uri}",
-            "none",
-            "look its id up with `daycast ui`, or let MLFLOW_TRACKING_URI name the server that has it",
-        )
-    return _run(settings, run_id, run.tags)
-
-
-def _asked_version(settings: Settings, name: str, number: str | None, alias: str | None) -> Link:
-    if number is None:
-        assert alias is not None
-        found: registry.Version | None = registry.required(settings.tracking_uri, name, alias)
-    else:
-        found = registry.find(settings.tracking_uri, name, number)
+def _asked_version(settings: Settings, asked: Asked, name: str, number: str | None, alias: str | None) -> Link:
+    there = registry.versions(settings.tracking_uri, name)
+    found = next((v for v in there if v.number == number or alias in v.aliases), None)
     if found is None:
-        there = [v.number for v in registry.versions(settings.tracking_uri, name)]
-        told = f"versions {', '.join(reversed(there))}" if there else f"no model {name}"
-        raise PromotionError(f"version {number} of {name}", told, "name one that exists, such as @champion")
+        aliases = sorted(f"@{a}" for v in there for a in v.aliases)
+        told = f"versions {', '.join([*(v.number for v in reversed(there)), *aliases])}"
+        none = f"no model {name}" if alias is None else f"no model {name}, and `{alias}` is no time of a forecast"
+        own = name == registry.model_name(asked.dataset) and not there
+        first = f"; `daycast run dataset={asked.dataset}` registers the first version" if own else ""
+        raise PromotionError(
+            f"version {number} of {name}" if alias is None else f"a version of {name} with the alias `{alias}`",
+            told if there else none,
+            f"name one that exists: {FORMS}{first}",
+        )
     return _version(settings, name, found.number, found.tags)
 
 
@@ -151,6 +150,8 @@ def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]
     missing = None if found else f"version {number} of {name} is not in the registry any more"
     if found and here.get("daycast.run_id") != told["daycast.run_id"]:
         missing = f"the registry's version {number} is of run {here.get('daycast.run_id')}: it is another registry now"
+    elif found:
+        missing = registry.lost(settings.tracking_uri, name, number)
     facts = {"model": told["daycast.model"], "version": number, "registered_model": name}
     facts |= {"aliases": list(found.aliases), "model_run": found.run_id} if found else {}
     facts |= {tag.removeprefix("daycast."): here[tag] for tag in origins.OF_VERSION if tag in here}

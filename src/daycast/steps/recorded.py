@@ -6,12 +6,26 @@ import json
 from collections.abc import Mapping
 
 from daycast.adapters import tracking
+from daycast.errors import ConfigError
 from daycast.settings import Settings
 from daycast.steps.record import COMPARED, tracker
 from daycast.steps.reference import DataRef
 
 CONFIG, POINTERS = "config.yaml", "data_pointers.json"  # artifacts of the run
 COMPLETE = COMPARED  # tags of a run that has them
+
+
+def run(settings: Settings, run_id: str) -> tracking.Run:
+    """The run that somebody named. Raises ``ConfigError`` if MLflow has none of that id."""
+    found = tracking.known(tracker(settings), run_id)
+    if found is None:
+        raise ConfigError(
+            f"the id of a run in MLflow at {settings.tracking_uri}",
+            f"`{run_id}`, which no run has",
+            "look it up: `daycast leaderboard --json` tells the newest run's, `daycast ui` shows every run; or let "
+            "MLFLOW_TRACKING_URI name the server that has it",
+        )
+    return found
 
 
 def configuration(settings: Settings, run_id: str) -> str:

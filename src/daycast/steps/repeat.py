@@ -27,6 +27,7 @@ from daycast.steps.reference import DataRef
 
 ON_GPU = {True: 0.001, False: 0.05}  # relative, by whether training was deterministic: docs/gpu.md has the measurements
 FOLDER = "reproduced"  # below the state
+WHOLE = "(the run)"  # in the place of a model's name, of the figures of the run itself
 ELSEWHERE = (
     *("MLFLOW_TRACKING_URI", "DAYCAST_STUDIES_URL", "DAYCAST_STORE_URL", "DAYCAST_CACHE_URL"),
     *("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME", "PREFECT_SERVER_DATABASE_CONNECTION_URL"),
@@ -63,12 +64,12 @@ def plan(settings: Settings, run_id: str, tolerance: float | None = None) -> Pla
         tolerance: ``None`` for the same bits of a run on CPUs, and ``ON_GPU`` of one on GPUs.
 
     Raises:
-        ToolError: there is no such run, or its record is not in MLflow any more.
+        ToolError: its record is not in MLflow any more, or MLflow can't be reached.
         DataError: it ended before it had figures.
-        ConfigError: its configuration does not fit this code.
+        ConfigError: there is no such run, or its configuration does not fit this code.
     """
     where = tracker(settings)
-    run = tracking.find(where, run_id)
+    run = of_run.run(settings, run_id)
     above = run.tags.get("daycast.run_id", run_id)
     run = run if above == run_id else tracking.find(where, above)
     if not of_run.COMPLETE.items() <= run.tags.items():
@@ -165,10 +166,11 @@ def restore(settings: Settings, planned: Plan) -> None:
 
 
 def compared(settings: Settings, fresh: Settings, planned: Plan, again: str) -> pd.DataFrame:
-    """The figures of all models of a run and of the one that was made ``again``; see ``core.repetition``."""
+    """Every figure of a run and its models, at every step, and of the run ``again``; see ``core.repetition``."""
     return repetition.compared(_figures(settings, planned.run_id), _figures(fresh, again), planned.tolerance)
 
 
-def _figures(settings: Settings, run_id: str) -> dict[str, dict[str, float]]:
-    models = tracking.children(tracker(settings), run_id)
-    return {m.tags["daycast.model"]: dict(m.metrics) for m in models}
+def _figures(settings: Settings, run_id: str) -> repetition.Figures:
+    where = tracker(settings)
+    runs = [tracking.find(where, run_id), *tracking.children(where, run_id)]
+    return {run.tags.get("daycast.model", WHOLE): tracking.points(where, run) for run in runs}

@@ -13,6 +13,8 @@ def restore(settings: Settings, run_id: str) -> DataRef:
     """Bring back exactly the raw, validated and prepared files of an MLflow run, and what points to them.
 
     Raises:
-        ToolError: there is no such run, or some bytes are nowhere (then nothing is changed), or DVC failed.
+        ConfigError: there is no such run.
+        ToolError: some bytes are nowhere (then nothing is changed), or DVC failed.
     """
-    return in_force(settings, versioning.restore(settings.root, recorded.pointers(settings, run_id)))
+    of_run = recorded.run(settings, run_id).run_id
+    return in_force(settings, versioning.restore(settings.root, recorded.pointers(settings, of_run)))

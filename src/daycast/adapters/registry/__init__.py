@@ -1,6 +1,7 @@
 """Versions of a dataset's registered model in MLflow: files and code, never a pickle, and proven before they count."""
 
 from daycast.adapters.registry.copies import copied, keep
+from daycast.adapters.registry.files import lost
 from daycast.adapters.registry.package import TOLERANCE, Candidate, Example, prove, stored
 from daycast.adapters.registry.reach import require_answer
 from daycast.adapters.registry.versions import (
@@ -29,6 +30,7 @@ __all__ = [
     "find",
     "keep",
     "load",
+    "lost",
     "model_name",
     "prove",
     "register",

@@ -6,14 +6,14 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daycast.adapters.registry.client import connected
 from daycast.adapters.registry.package import Candidate, prove, read, write
-from daycast.errors import PromotionError, ToolError
+from daycast.errors import PromotionError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +65,7 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
         ToolError: MLflow refuses.
     """
     tags = {**tags, KEY: key}
-    with _connected(uri) as client, _ONE_AT_A_TIME:
+    with connected(uri) as client, _ONE_AT_A_TIME:
         _ensure(client, name)
         found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
         if found:
@@ -92,7 +92,7 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
 
 def versions(uri: str, name: str) -> list[Version]:
     """All versions, newest first; none if there is no such model."""
-    with _connected(uri) as client:
+    with connected(uri) as client:
         found = client.search_model_versions(f"name = '{name}'")
         every = _with_aliases(client, name, found) if found else []
         return sorted(every, key=lambda v: -int(v.number))
@@ -107,7 +107,7 @@ def by_alias(uri: str, name: str, alias: str) -> Version | None:
     """The version that carries the alias, or ``None``."""
     from mlflow.exceptions import MlflowException
 
-    with _connected(uri) as client:
+    with connected(uri) as client:
         try:
             return _with_aliases(client, name, [client.get_model_version_by_alias(name, alias)])[0]
         except MlflowException as error:
@@ -118,13 +118,13 @@ def by_alias(uri: str, name: str, alias: str) -> Version | None:
 
 def set_alias(uri: str, name: str, alias: str, number: str) -> None:
     """Let the alias name this version, and no other any more."""
-    with _connected(uri) as client:
+    with connected(uri) as client:
         client.set_registered_model_alias(name, alias, number)
 
 
 def tag(uri: str, name: str, number: str, tags: Mapping[str, str], description: str | None = None) -> None:
     """Set tags of a version, and its description: Markdown, of 5000 characters at most."""
-    with _connected(uri) as client:
+    with connected(uri) as client:
         if description is not None:
             client.update_model_version(name, number, description)
         for key, value in tags.items():
@@ -133,7 +133,7 @@ def tag(uri: str, name: str, number: str, tags: Mapping[str, str], description: 
 
 def unset_alias(uri: str, name: str, alias: str) -> None:
     """Let the alias name no version."""
-    with _connected(uri) as client:
+    with connected(uri) as client:
         client.delete_registered_model_alias(name, alias)
 
 
@@ -148,7 +148,7 @@ def load(uri: str, name: str, which: str, folder: Path | None = None) -> Loaded:
         ModelError: the version can't be loaded.
     """
     version = _by_number(uri, name, which) if which.isdigit() else required(uri, name, which)
-    with _connected(uri) as client:
+    with connected(uri) as client:
         at = _fetch(uri, client.get_model_version_download_uri(name, version.number), folder)
     with _ONE_AT_A_TIME:
         return Loaded(version, read(at), at)
@@ -167,7 +167,7 @@ def required(uri: str, name: str, alias: str) -> Version:
 
 
 def _by_number(uri: str, name: str, number: str) -> Version:
-    with _connected(uri) as client:
+    with connected(uri) as client:
         return _with_aliases(client, name, [client.get_model_version(name, number)])[0]
 
 
@@ -228,19 +228,3 @@ def _with_aliases(client: MlflowClient, name: str, found: list[ModelVersion]) ->
         )
         for v in found
     ]
-
-
-@contextmanager
-def _connected(uri: str) -> Iterator[MlflowClient]:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield MlflowClient(uri, uri)
-    except (MlflowException, SQLAlchemyError) as error:
-        raise ToolError(
-            f"MLflow's registry at {uri} to do what it was asked",
-            str(error).strip().splitlines()[0],
-            "check the model's name and version, MLFLOW_TRACKING_URI, and that the server or database there is up",
-        ) from error

@@ -5,7 +5,7 @@ other. Every write may be repeated: a run is found again by its key, and what it
 """
 
 from daycast.adapters.tracking.client import KEY, NOTE, Tracking
-from daycast.adapters.tracking.lookup import Run, children, find, finished, known, latest, link, text
+from daycast.adapters.tracking.lookup import Run, children, find, finished, known, latest, link, points, text
 from daycast.adapters.tracking.results import Results, Trial
 from daycast.adapters.tracking.runs import child, close_run, describe, open_run, put, record, tag, trials, use_data
 from daycast.adapters.tracking.server import SERVER_ENVIRONMENT, serve_ui, server_command
@@ -28,6 +28,7 @@ __all__ = [
     "latest",
     "link",
     "open_run",
+    "points",
     "put",
     "record",
     "serve_ui",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from daycast.adapters.tracking.client import KIND, PARENT, Tracking, connected, name_of, search
 
 if TYPE_CHECKING:
@@ -79,6 +81,21 @@ def children(tracking: Tracking, run_id: str, kind: Literal["model", "trial"] = 
     with connected(tracking) as client:
         at = client.get_run(run_id).info.experiment_id
         return [_read(r) for r in search(client, at, {PARENT: run_id, KIND: kind})]
+
+
+def points(tracking: Tracking, run: Run) -> dict[tuple[str, int], tuple[float, ...]]:
+    """All that was ever logged of a run's metrics: name and step -> its values, each once; commonly that is one.
+
+    The last value of a metric, which MLflow keeps a second time and shows, is among those of its last step.
+    """
+    found: dict[tuple[str, int], list[float]] = {}
+    with connected(tracking) as client:
+        for name, last in run.metrics.items():
+            history = client.get_metric_history(run.run_id, name)  # a request each: MLflow has no other for clients
+            for point in history:
+                found.setdefault((name, point.step), []).append(point.value)
+            found.setdefault((name, max((p.step for p in history), default=0)), []).append(last)
+    return {key: tuple(np.unique(values).tolist()) for key, values in found.items()}
 
 
 def text(tracking: Tracking, run_id: str, path: str) -> str:
