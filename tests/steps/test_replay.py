@@ -1,4 +1,4 @@
-"""A pipeline's life lived anew, over a level that breaks: real trainings, the real gate, killed and gone on with."""
+"""A pipeline's life lived anew, over a level that falls and comes back: real trainings, gate and trial, and kills."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,22 +25,24 @@ from daycast.errors import ConfigError
 from daycast.settings import Settings
 from daycast.steps import champion, diary, replay, serving
 from daycast.steps.data import arrays, frame
-from daycast.steps.diary import Day
+from daycast.steps.diary import Day, Event
 from daycast.steps.outcomes import ReplayedRef
 from daycast.steps.reference import DataRef
 from daycast.steps.stretches import observed
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.timeout(900)]
 
-FIRST, BREAK, LAST = date(2019, 6, 3), date(2019, 6, 5), date(2019, 6, 21)
-SEEN = date(2019, 6, 16)  # after it, the other life's data are nonsense
-FEWER = "0.3"  # of the level, from BREAK on
+FIRST, BREAK, LAST = date(2019, 6, 3), date(2019, 6, 5), date(2019, 6, 23)
+SEEN = date(2019, 6, 20)  # after it, the other life's data are nonsense
+# The level, from a day on: what is promoted after a week and a half of the fall is wrong when the level comes back.
+LEVELS = {BREAK: 0.3, date(2019, 6, 16): 1.0, date(2019, 6, 20): 0.3}
 OVERRIDES = (
     "model=[seasonal_naive,lightgbm]",
-    *("backtest.n_targets=21", "backtest.step_size=1", "backtest.n_folds=1", "tuning=none"),
-    *("promotion=living", "promotion.champion.coverage=[0,1]", "promotion.champion.least_origins=3"),
-    *("monitoring.retrain.cool_down=5", "monitoring.retrain.max_age=90"),
-    "monitoring.retrain.least=3",
+    *("backtest.n_targets=14", "backtest.step_size=1", "backtest.n_folds=1", "tuning=none"),
+    *("promotion=living", "promotion.champion.coverage=[0,1]", "promotion.champion.step_worse=9"),
+    *("promotion.champion.origins=8", "promotion.champion.least_origins=3", "promotion.champion.margin=0"),
+    *("monitoring.retrain.cool_down=4", "monitoring.retrain.back_off=1", "monitoring.retrain.max_age=90"),
+    *("monitoring.retrain.least=3", "monitoring.retrain.worse=0"),
 )
 
 
@@ -58,6 +61,15 @@ class Lived:
             found = store.read_forecasts(engine, "tiny")
         return found.drop(columns=["id", "made_at", "run_id", "data_version", "git_commit"])
 
+    def events(self, *kinds: str) -> list[Event]:
+        """What happened, of these kinds."""
+        return [event for day in self.days for event in day.events if event.kind in kinds]
+
+    def moves(self) -> list[list[str]]:
+        """The history of its champions, but for when."""
+        lines = champion.moves(self.settings, "tiny")
+        return lines[["kind", "from_version", "to_version", "reason"]].to_numpy().tolist()
+
 
 def version(project: Project, changed: pd.DataFrame) -> DataRef:
     """A version of the data with these rows, in DVC's cache like any other."""
@@ -71,9 +83,12 @@ def version(project: Project, changed: pd.DataFrame) -> DataRef:
 
 
 def broken(project: Project) -> pd.DataFrame:
-    """The data, on a fraction of their level from ``BREAK`` on."""
+    """The data, on ``LEVELS``."""
     told = frame(project.settings, project.data)
-    return told.assign(y=told["y"].where(told["ds"] < pd.Timestamp(BREAK), told["y"] * float(FEWER)))
+    level = pd.Series(1.0, told.index)
+    for day, share in LEVELS.items():
+        level[told["ds"] >= pd.Timestamp(day)] = share
+    return told.assign(y=told["y"] * level)
 
 
 def by_hand(rows: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +124,7 @@ def life(trained: tuple[Project, object], config: Config, before: dict[str, obje
 
 @pytest.fixture(scope="module")
 def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
-    """The same life up to ``SEEN``, of data that are nonsense after that day, killed twice on its way."""
+    """The same life up to ``SEEN``, of data that are nonsense after that day, killed three times on its way."""
     project = trained[0]
     with environment(project.settings):
         told = broken(project)
@@ -119,8 +134,14 @@ def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
         folder = replay.place(project.settings, config, data, FIRST)
         given = project.settings, config, data, FIRST, SEEN
         kill((*given, 2), lambda: (folder / "mlflow.db").is_file())  # in its first training, by processes of its own
-        kill(given, lambda: len(diary.read(folder / replay.DIARY)) > 4)
-        assert len(diary.read(folder / replay.DIARY)) < (SEEN - FIRST).days
+        own = replay.isolated(project.settings, folder)
+        for point, n_lines in (("alias", 0), ("line", 1)):  # gone on with after the first, it comes to the second
+            assert died_in_a_rollback(point, given)
+            days, moves = diary.read(folder / replay.DIARY), champion.moves(own, "tiny")
+            back = registry.by_alias(own.tracking_uri, "daycast-tiny", "champion")
+            assert moves["kind"].tolist().count("rollback") == n_lines
+            assert back is not None
+            assert back.number != days[-1].standing.champion  # a rollback that the diary has not heard of
         yield lived(project, config, data, SEEN)
 
 
@@ -134,6 +155,34 @@ def kill(given: tuple[object, ...], when: Callable[[], bool]) -> None:
         time.sleep(0.05)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
+
+
+def died_in_a_rollback(point: str, given: tuple[object, ...]) -> bool:
+    """Live until a rollback, in a process that is killed in it; whether it came to one."""
+    process = multiprocessing.get_context("spawn").Process(target=dying_in_a_rollback, args=(point, *given))
+    process.start()
+    process.join(240)
+    return process.exitcode == -signal.SIGKILL
+
+
+def dying_in_a_rollback(point: str, *given: Any) -> None:
+    """A replay that dies in its first rollback, between alias and line, or between the line and the diary's."""
+    roll_back, set_alias = champion.rollback, registry.set_alias
+
+    def then_die(*told: str) -> None:
+        set_alias(*told)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patched:
+
+        def rolled_back(*told: Any, **named: Any) -> None:
+            if point == "alias":
+                patched.setattr(registry, "set_alias", then_die)
+            roll_back(*told, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        patched.setattr(champion, "rollback", rolled_back)
+        replay.replay(*given)
 
 
 def theirs(project: Project) -> dict[str, object]:
@@ -160,7 +209,7 @@ def test_every_day_is_lived_once_and_forecast_by_the_champion_of_the_evening_bef
 
 def test_what_a_day_stores_is_what_the_daily_forecast_makes_from_the_data_as_they_stood(life: Lived) -> None:
     rows = life.rows()
-    for day in (life.days[1], life.days[5], life.days[-1]):
+    for day in {day.forecast_by: day for day in life.days[1:]}.values():
         loaded = registry.load(life.settings.tracking_uri, "daycast-tiny", str(day.forecast_by))
         served = serving.of_version(loaded.folder)
         then = arrays(life.settings, served.spec, life.data.until(day.day))
@@ -178,14 +227,37 @@ def test_a_break_raises_an_alarm_trains_and_never_twice_in_a_cool_down(life: Liv
     assert alarms[0] > BREAK
     assert any((event.trained or "").startswith("alarm") for event in events)
     assert len(trainings) >= 2
-    assert all((b - a).days >= 5 for a, b in pairwise(trainings))
+    assert all((b - a).days >= 4 for a, b in pairwise(trainings))
+
+
+def test_a_promotion_changes_who_forecasts_and_a_failed_trial_changes_it_back(life: Lived) -> None:
+    (back,) = life.events("rollback")
+    promoted = [event for event in life.events("promotion") if event.day < back.day][-1]
+    spells = [version for version, _ in groupby(day.forecast_by for day in life.days[1:])]
+    at = spells.index(promoted.version)
+    assert at > 0  # somebody else forecast before it
+    assert spells[at - 1] == spells[at + 1] == back.version
+    assert [d.day for d in life.days if d.forecast_by == promoted.version] == [
+        d.date() for d in pd.date_range(promoted.day, back.day)[1:]
+    ]
+    actuals = frame(life.settings, life.data)
+    come = by_hand(life.rows(), actuals[actuals["ds"] <= pd.Timestamp(back.day)])
+    own = come[come["model_version"] == promoted.version]
+    error, days = (own["y_hat"] - own["y"]).abs().mean(), own["ds"].nunique()
+    assert back.reason.startswith(f"since {promoted.day}, on {days} days, MAE {error:,.4g} against ")
+
+
+def test_a_life_that_learns_does_better_than_its_first_champion_frozen(life: Lived) -> None:
+    rows = pd.read_csv(life.made.rows, dtype={"model_version": str})
+    others = rows[rows["model_version"] != life.days[0].standing.champion]
+    assert (others["living"] != others["frozen"]).mean() > 0.9
+    assert life.made.living < 0.95 * life.made.frozen
+    assert life.made.skill_frozen > 0.05
 
 
 def test_the_history_of_champions_is_the_one_that_was_lived(life: Lived) -> None:
-    moves = champion.moves(life.settings, "tiny")
-    events = [event for day in life.days for event in day.events if event.kind in ("promotion", "rollback")]
-    assert moves["to_version"].tolist() == [event.version for event in events]
-    assert moves["kind"].tolist() == [event.kind for event in events]
+    events = life.events("promotion", "rollback")
+    assert [[kind, to] for kind, _, to, _ in life.moves()] == [[event.kind, event.version] for event in events]
     standing = registry.by_alias(life.settings.tracking_uri, "daycast-tiny", "champion")
     assert standing is not None
     assert standing.number == life.days[-1].standing.champion
@@ -216,7 +288,10 @@ def test_the_report_shows_every_month_every_event_and_a_picture(life: Lived) -> 
 def test_a_killed_replay_goes_on_and_nothing_after_a_day_had_a_say_in_it(life: Lived, killed: Lived) -> None:
     known = (SEEN - FIRST).days + 2
     assert killed.days == life.days[:known]  # trainings, figures of the gate, alarms and reasons among them
-    assert any(event.trained for day in killed.days[1:] for event in day.events)
+    assert len(killed.events("rollback")) == 1
+    assert len({day.forecast_by for day in killed.days[1:]}) > 1
+    assert killed.moves() == life.moves()[: len(killed.moves())]
+    assert len(killed.moves()) == len(killed.events("promotion", "rollback"))
     both = [one.rows()[lambda r: r["cutoff"] <= pd.Timestamp(SEEN)].reset_index(drop=True) for one in (life, killed)]
     assert len(both[1]) == len(killed.rows())
     pd.testing.assert_frame_equal(*both, check_exact=True)
@@ -239,7 +314,7 @@ def test_a_replay_that_is_over_is_not_lived_again(project: Project, config: Conf
 
 def test_a_plan_says_what_is_done_and_changes_nothing(project: Project, config: Config, life: Lived) -> None:
     plan = replay.plan(project.settings, config, life.data, FIRST, date(2019, 7, 3))
-    assert (plan.n_days, plan.n_done, plan.first_training) == (31, 19, "2019-06-02")
+    assert (plan.n_days, plan.n_done, plan.first_training) == (31, 21, "2019-06-02")
     other = replay.plan(project.settings, config, life.data, date(2019, 6, 4), LAST)
     assert other.n_done == 0
     assert not Path(other.folder).exists()
@@ -251,3 +326,21 @@ def test_a_range_without_data_is_refused(project: Project, config: Config) -> No
     for first, last in ((begin, LAST), (date(2031, 1, 1), date(2031, 2, 1))):
         with pytest.raises(ConfigError, match="two days or more inside the observations"):
             replay.replay(project.settings, config, project.data, first, last)
+
+
+def test_a_life_that_is_being_lived_is_not_lived_by_another_process_too(project: Project) -> None:
+    config, last = project.config("model=[seasonal_naive]", *OVERRIDES[1:]), date(2019, 6, 8)
+    given = project.settings, config, project.data, FIRST, last
+    folder = replay.place(project.settings, config, project.data, FIRST)
+    process = multiprocessing.get_context("spawn").Process(target=replay.replay, args=given)
+    process.start()
+    until = time.monotonic() + 120
+    while not diary.read(folder / replay.DIARY) and time.monotonic() < until:
+        time.sleep(0.05)
+    with pytest.raises(ConfigError, match="nobody else at the replay"):
+        replay.replay(*given)
+    assert process.is_alive()
+    process.join(240)
+    assert process.exitcode == 0
+    days = [day.day for day in diary.read(folder / replay.DIARY)]
+    assert days == [d.date() for d in pd.date_range("2019-06-02", last)]

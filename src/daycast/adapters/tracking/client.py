@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from daycast.errors import ToolError
 
@@ -47,6 +49,7 @@ def connected(tracking: Tracking) -> Iterator[MlflowClient]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        _begun(tracking.uri)
         yield MlflowClient(tracking.uri, tracking.uri)
     except (MlflowException, SQLAlchemyError) as error:
         raise ToolError(
@@ -54,6 +57,26 @@ def connected(tracking: Tracking) -> Iterator[MlflowClient]:
             str(error).strip().splitlines()[0],
             "check the name or id, MLFLOW_TRACKING_URI, and that the server or database there is up",
         ) from error
+
+
+def _begun(uri: str) -> None:
+    """Make an embedded database that is not there yet elsewhere, and put it in its place whole.
+
+    MLflow makes its tables in dozens of steps, each for good, and never opens one that a kill cut off between them.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import make_url
+
+    file = Path((make_url(uri).database or "") if uri.startswith("sqlite:") else "")
+    if not file.name or file.exists() or not file.parent.is_dir():
+        return
+    part = file.with_name(f".{file.name}-{uuid4().hex}")
+    try:
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def name_of(dataset: str) -> str:
