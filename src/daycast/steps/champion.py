@@ -184,9 +184,11 @@ def rollback(
     name = registry.model_name(dataset.name)
     found = registry.by_alias(settings.tracking_uri, name, CHAMPION)
     now = None if found is None else found.number  # such as after its version was deleted
-    left = unfinished(settings, dataset.name) if dry_run else settle(settings, dataset.name)
+    left = unfinished(settings, dataset.name)
+    if left is not None and not dry_run:
+        settle(settings, dataset.name)
     if left is not None and left.kind == "rollback" and to in (None, left.to_version):
-        return left.from_version, left.to_version  # it was this command that was killed
+        return left.from_version, left.to_version  # it was this command that was killed, or another one is at it
     versions = registry.versions(settings.tracking_uri, name)
     lines = moves(settings, dataset.name)
     if left is not None and dry_run:
