@@ -67,6 +67,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["leaderboard"], 3, "daycast run dataset=tiny"),
         (["promote", "--dry-run"], 3, "daycast run dataset=tiny"),
         (["forecast", "--as-of", "2019-10-15", "--quiet"], 5, "daycast run dataset=tiny"),
+        (["forecast", "model=[gru]"], 2, "dataset=NAME alone"),
+        (["backfill", "--from", "2019-06-01", "--to", "2019-06-02", "seed=3"], 2, "dataset=NAME alone"),
         (["alerts", "--quiet"], 3, "daycast ingest dataset=tiny"),
         (["alerts", "alert.threshold=2"], 2, "alert.threshold"),
         (["audit", "leakage", "--model", "nothing"], 2, "nothing"),

@@ -40,16 +40,16 @@ def ready(overrides: list[str] | None, debug: bool = False, *, fitting: bool = F
 
 
 def dataset_alone(overrides: list[str] | None) -> None:
-    """Refuse overrides that monitoring would not see, as its schedule reads the configuration where it runs.
+    """Refuse overrides that would have no say: versions forecast as they were trained, monitoring goes by ``conf/``.
 
     Raises:
         ConfigError: there is another one than ``dataset=NAME``.
     """
     if others := [one for one in overrides or [] if not one.startswith("dataset=")]:
         raise ConfigError(
-            "dataset=NAME alone: monitoring takes all else from conf/",
+            "dataset=NAME alone: a version forecasts as it was trained, and monitoring goes by conf/",
             " ".join(others),
-            "change the values in conf/, or choose other files in conf/config.yaml",
+            "leave the others out; train another version with them, or change values of monitoring in conf/",
         )
 
 

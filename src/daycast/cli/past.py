@@ -153,6 +153,7 @@ def backfill(
 
         daycast backfill dataset=cta --from 2021-11-01 --to 2021-11-30 --max-parallel 4
     """
+    dataset_alone(overrides)
     here, configured = ready(overrides, debug)
     import pandas as pd
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, day, ready, trainable
+from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, dataset_alone, day, ready, trainable
 from daycast.errors import ConfigError
 
 FALLBACK = 9  # exit code
@@ -129,6 +129,7 @@ def forecast(
 
         daycast forecast dataset=cta --as-of 2021-11-30 --horizon 14
     """
+    dataset_alone(overrides)
     _, configured = ready(overrides, debug)
     from flows.forecasting import forecasting
     from flows.running import start
