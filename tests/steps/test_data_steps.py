@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from daycast.settings import QUIET, Settings
 from daycast.steps import __main__ as stages
 from daycast.steps import prepare, validate
 from daycast.steps.ingest import ingest
+from daycast.steps.record import tracker
 from daycast.steps.restore import restore
 
 pytestmark = pytest.mark.xdist_group("data steps")  # what is made once is made in one process
@@ -227,15 +229,18 @@ def test_the_committed_record_of_the_sample_is_the_one_that_the_code_makes(root:
     assert versioning.recorded(root, "sample") == versioning.recorded(ready.root, "sample")
 
 
-def test_a_run_s_data_come_back_exactly(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_s_data_come_back_exactly(here: Settings) -> None:
+    here = replace(here, tracking_uri=f"sqlite:///{here.state / 'mlflow.db'}")
     data = prepare.prepare(here, "sample")
     before = everything(here)
+    run_id = tracking.open_run(tracker(here), "sample", "a key", "a run", {}, {})
+    tracking.put(tracker(here), run_id, {"data_pointers.json": json.dumps(data.pointers)})
     shutil.rmtree(here.root / "data" / "raw")
     (here.root / "data/prepared/sample.parquet").write_bytes(b"other")
     (here.root / "dvc.lock").unlink()
-    logged = {("a run", "data_pointers.json"): json.dumps(data.pointers)}
-    monkeypatch.setattr(tracking, "text", lambda _, run, name: logged[run, name])
-    assert restore(here, "a run") == data
+    with pytest.raises(ConfigError, match="which no run has"):
+        restore(here, "another run")
+    assert restore(here, run_id) == data
     assert everything(here) == before
 
 
