@@ -71,7 +71,9 @@ def main() -> None:
     days = sorted({line["ds"][:10] for line in made["forecast"]})
     expect("days forecast", f"{days[0]} .. {days[-1]}", "2021-12-01 .. 2021-12-14",
            len(days) == 14 and days[0] == "2021-12-01" and days[-1] == "2021-12-14")  # fmt: skip
-    print(f"champion: {made['champion']['model']}, version {made['champion']['version']} of {made['champion']['name']}")
+    by = made["served_by"]
+    expect("who forecasts", by["model"], outcome["champion"]["model"], by["model"] == outcome["champion"]["model"])
+    print(f"champion: {by['model']}, version {by['version']} of {by['name']}")
 
 
 if __name__ == "__main__":
