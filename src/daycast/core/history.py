@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -19,7 +17,7 @@ def former(moves: pd.DataFrame, champion: str | None) -> list[str]:
         moves: ``kind, from_version, to_version``, oldest first.
         champion: number of the version; ``None`` if there is none any more, so that the last one is a former one too.
     """
-    stood = [*deque(_steps(moves), maxlen=1)[0].stood] if len(moves) else []
+    stood = [*_steps(moves)[-1].stood] if len(moves) else []
     if champion is None:
         stood += moves["to_version"].tolist()[-1:]
     if champion in stood:  # the alias was moved by other means
@@ -79,20 +77,21 @@ class _Step(NamedTuple):
     stood: list[str]
 
 
-def _steps(moves: pd.DataFrame) -> Iterator[_Step]:
+def _steps(moves: pd.DataFrame) -> list[_Step]:
+    out: list[_Step] = []
     stood: list[str] = []
     gone: list[str] = []  # what rollbacks left, the nearest last
     for kind, left, taken in moves[["kind", "from_version", "to_version"]].to_numpy().tolist():
-        back = kind == "rollback" and taken not in gone
-        if kind == "rollback" and not back:  # forward again, over what stood between
-            between = [v for v in reversed(gone[gone.index(taken) + 1 :]) if v != left]
-            stood = [*stood, *([] if left is None else [left]), *between]
-            gone = gone[: gone.index(taken)]
-        elif back:
+        back, under = kind == "rollback" and taken not in gone, [] if left is None else [left]
+        if back:
             over = stood[stood.index(taken) + 1 :] if taken in stood else []
             stood = stood[: stood.index(taken)] if taken in stood else stood
-            gone = [*gone, *([] if left is None else [left]), *reversed(over)]
+            gone = [*gone, *under, *reversed(over)]
+        elif kind == "rollback":  # forward again, over what stood between
+            at = gone.index(taken)
+            stood = [*stood, *under, *(v for v in reversed(gone[at + 1 :]) if v != left)]
+            gone = gone[:at]
         else:
-            stood = [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])
-            gone = []
-        yield _Step(left, taken, back, stood)
+            stood, gone = [v for v in stood if v not in (left, taken)] + under, []
+        out.append(_Step(left, taken, back, stood))
+    return out
