@@ -8,7 +8,7 @@ import pytest
 from daycast.core import history
 
 COLUMNS = ["kind", "from_version", "to_version"]
-UP, BACK, HAND = "promotion", "rollback", "override"
+UP, BACK, HAND, OUTSIDE = "promotion", "rollback", "override", "outside"
 
 
 def moves(*told: tuple[str, str | None, str]) -> pd.DataFrame:
@@ -38,7 +38,10 @@ def test_former_champions_are_named_newest_first_and_the_last_one_too_if_there_i
         ((*THREE, (HAND, "3", "1")), "1", "3"),
         ((*THREE, (HAND, "3", "1"), (BACK, "1", "3")), "3", "2"),
         ((*THREE, (BACK, "3", "7")), "7", "2"),
-        (THREE, "2", "1"),
+        (THREE, "2", "3"),
+        (THREE, "7", "3"),
+        ((*THREE, (BACK, "3", "2")), "7", "2"),
+        ((*THREE, (OUTSIDE, "3", "1")), "1", "3"),
         ((*THREE, (BACK, "3", "2"), (BACK, "2", "3")), "3", "2"),
         ((*THREE, (BACK, "3", "2"), (BACK, "2", "1"), (BACK, "1", "3")), "3", "2"),
         ((*THREE, (BACK, "3", "1"), (BACK, "1", "2")), "2", "1"),

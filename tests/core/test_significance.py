@@ -58,6 +58,17 @@ def test_with_even_odds_the_bound_is_the_improvement_on_the_leaderboard(metric):
     assert lead(one, other, scales, metric, 0.5).low == pytest.approx(1 - scores[0] / scores[1])
 
 
+@pytest.mark.parametrize("noise", [1.0, 0.1])
+def test_a_lead_that_comes_and_goes_with_the_week_is_told_from_ninety_days(noise):
+    """As by a model that knows the week over one that does not: each week is as sure as the one before."""
+    week = np.tile([0.0, 0.0, 0.0, 0.0, 0.0, 60.0, 90.0], 13)[:90]
+    errors, others = 10 + RNG.normal(0, noise, 90), 10 + week + RNG.normal(0, noise, 90)
+    found = lead(rows(errors), rows(others), ONE, "mae", 0.1)
+    assert found.block <= 90 / FEWEST
+    assert found.sure
+    assert not lead(rows(others), rows(errors), ONE, "mae", 0.1).sure
+
+
 def test_the_surer_one_wants_to_be_the_lower_is_the_bound():
     errors, others = rows(RNG.exponential(10, 40)), rows(RNG.exponential(30, 40))
     bounds = [lead(errors, others, ONE, "mae", level).low for level in (0.4, 0.05, 0.05 / 8, 1e-9)]

@@ -15,12 +15,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from tests.project import Project, environment
 
 from daycast.adapters import registry, store, tracking
 from daycast.cli import champions, summary
+from daycast.core import history as core
 from daycast.errors import ConfigError, PromotionError, ToolError
-from daycast.steps import champion, compare, promote, standing
+from daycast.steps import card, champion, compare, promote, rollback, standing
 from daycast.steps.outcomes import Outcome
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import register
@@ -234,9 +236,9 @@ def test_a_rollback_goes_back_is_told_and_what_it_left_is_not_promoted_again(
         promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
     before = history(project)
     moved = easy.version.version, strict.version.version
-    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=True) == moved
+    assert rollback.rollback(project.settings, dataset, None, "too low", dry_run=True) == moved
     pd.testing.assert_frame_equal(history(project), before)
-    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=False) == moved
+    assert rollback.rollback(project.settings, dataset, None, "too low", dry_run=False) == moved
     assert alias(project, "champion").number == strict.version.version
     line = history(project).iloc[-1]
     assert (line["kind"], line["from_version"], line["to_version"], line["reason"]) == ("rollback", *moved, "too low")
@@ -262,12 +264,12 @@ def test_a_rollback_that_was_killed_before_its_line_is_finished_by_the_next(
         promote.override(project.settings, project.config().dataset, after.version.version, "to begin with")
     before = len(history(project))
     with killed_after_the_alias():
-        champion.rollback(project.settings, dataset, None, "too low", dry_run=False)
+        rollback.rollback(project.settings, dataset, None, "too low", dry_run=False)
     assert len(history(project)) == before
     moved = (easy.version.version, strict.version.version)
-    assert champion.rollback(project.settings, dataset, None, "too low still", dry_run=True) == moved
+    assert rollback.rollback(project.settings, dataset, None, "too low still", dry_run=True) == moved
     assert len(history(project)) == before
-    assert champion.rollback(project.settings, dataset, None, "too low still", dry_run=False) == moved
+    assert rollback.rollback(project.settings, dataset, None, "too low still", dry_run=False) == moved
     line = history(project).iloc[-1]
     assert line[["kind", "from_version", "to_version", "reason"]].tolist() == ["rollback", *moved, "too low"]
     assert len(history(project)) == before + 1
@@ -279,11 +281,7 @@ def test_after_a_promotion_that_was_killed_a_rollback_goes_back_to_the_champion_
     project: Project, strict: After, easy: After, dry_run: bool
 ) -> None:
     dataset = project.config().dataset
-    third = next(
-        v.number
-        for v in registry.versions(project.settings.tracking_uri, NAME)
-        if v.number not in (strict.version.version, easy.version.version)
-    )
+    third = other_than(project, strict, easy)
     for number in (third, strict.version.version):
         promote.override(project.settings, dataset, number, "to begin with")
     before = len(history(project))
@@ -291,7 +289,7 @@ def test_after_a_promotion_that_was_killed_a_rollback_goes_back_to_the_champion_
         promote.override(project.settings, dataset, easy.version.version, "it was the weather")
     assert len(history(project)) == before
     moved = (easy.version.version, strict.version.version)
-    assert champion.rollback(project.settings, dataset, None, "too low", dry_run=dry_run) == moved
+    assert rollback.rollback(project.settings, dataset, None, "too low", dry_run=dry_run) == moved
     lines = history(project).iloc[before:]
     made = lines[["kind", "from_version", "to_version", "reason"]].to_numpy().tolist()
     cut_off = ["override", strict.version.version, easy.version.version, "it was the weather"]
@@ -314,7 +312,7 @@ def test_a_version_that_does_not_load_any_more_is_not_gone_back_to(
     weights.write_text("{}")
     try:
         with pytest.raises(PromotionError, match=r"(?s)to load, and to forecast.*daycast history"):
-            champion.rollback(project.settings, project.config().dataset, None, "why not", dry_run=False)
+            rollback.rollback(project.settings, project.config().dataset, None, "why not", dry_run=False)
     finally:
         weights.write_bytes(kept)
     pd.testing.assert_frame_equal(history(project), before)
@@ -327,7 +325,7 @@ def test_a_version_that_never_was_champion_is_not_gone_back_to(project: Project,
     never = [v.number for v in registry.versions(project.settings.tracking_uri, NAME) if v.number not in ever]
     assert never
     with pytest.raises(PromotionError, match=r"(?s)never was one.*--force"):
-        champion.rollback(project.settings, project.config().dataset, never[0], "why not", dry_run=False)
+        rollback.rollback(project.settings, project.config().dataset, never[0], "why not", dry_run=False)
     assert alias(project, "champion").number == easy.version.version
 
 
@@ -398,7 +396,7 @@ def test_a_champion_whose_version_was_deleted_is_gone_back_from_too(
     for after in (strict, easy):
         promote.override(project.settings, dataset, after.version.version, "to begin with")
     registry.unset_alias(uri, NAME, "champion")  # as its deletion does
-    moved = champion.rollback(project.settings, dataset, strict.version.version, "it is gone", dry_run=False)
+    moved = rollback.rollback(project.settings, dataset, strict.version.version, "it is gone", dry_run=False)
     assert moved == (None, strict.version.version)
     assert alias(project, "champion").number == strict.version.version
     promote.override(project.settings, dataset, easy.version.version, "as it was")
@@ -434,7 +432,7 @@ def test_there_is_no_way_back_to_what_is_not_there(project: Project, easy: After
     if to is None:
         dataset = dataset.model_copy(update={"name": "another"})
     with pytest.raises(PromotionError):
-        champion.rollback(
+        rollback.rollback(
             project.settings, dataset, easy.version.version if to == "same" else to, "why not", dry_run=False
         )
     assert alias(project, "champion").number == easy.version.version
@@ -463,7 +461,7 @@ def test_what_is_rolled_back_while_the_gate_judges_it_is_not_promoted(
     found = promote.judged(project.settings, "tiny", run)
     assert found.may
     promote.override(project.settings, dataset, easy.version.version, "meanwhile")
-    champion.rollback(project.settings, dataset, strict.version.version, "too low", dry_run=False)
+    rollback.rollback(project.settings, dataset, strict.version.version, "too low", dry_run=False)
     before = history(project)
     with pytest.raises(PromotionError, match="rolled back meanwhile"):
         promote.obey(project.settings, "tiny", run, found, None)
@@ -551,3 +549,104 @@ def test_a_model_whose_run_was_deleted_can_not_be_registered_and_says_why(projec
     finally:
         client.restore_run(children["gru"])
     assert register(project.settings, *given) == strict.version
+
+
+def test_versions_of_this_registry_that_were_deleted_leave_their_moves_there(
+    project: Project, strict: After, easy: After
+) -> None:
+    """Else the champion before a deleted one would be forgotten with it."""
+    first, third = strict.version.version, easy.version.version
+    versions = [v for v in registry.versions(project.settings.tracking_uri, NAME) if v.number in (first, third)]
+    run = {v.number: v.tags["daycast.run_id"] for v in versions}
+    lines = pd.DataFrame(
+        [
+            ("promotion", "of another registry", None, "1000"),
+            ("promotion", run[first], None, first),
+            ("promotion", "deleted", first, "1001"),
+            ("promotion", run[third], "1001", third),
+        ],
+        columns=["kind", "run_id", "from_version", "to_version"],
+    )
+    there = champion.present(lines, versions)
+    assert there["to_version"].tolist() == [first, "1001", third]
+    assert core.former(there, third) == ["1001", first]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_alias_moved_in_mlflow_is_written_down_and_gone_back_from(
+    project: Project, strict: After, easy: After, dry_run: bool
+) -> None:
+    dataset = project.config().dataset
+    third = other_than(project, strict, easy)
+    for number in (third, strict.version.version):
+        promote.override(project.settings, dataset, number, "to begin with")
+    before = len(history(project))
+    set_champion(project, easy.version.version)
+    moved = (easy.version.version, strict.version.version)
+    assert rollback.rollback(project.settings, dataset, None, "who did that", dry_run=dry_run) == moved
+    lines = history(project).iloc[before:]
+    made = lines[["kind", "from_version", "to_version", "actor"]].to_numpy().tolist()
+    outside = ["outside", strict.version.version, easy.version.version, "unknown"]
+    assert made == ([] if dry_run else [outside, ["rollback", *moved, champion.actor()]])
+    if not dry_run:
+        assert "by other means" in lines.iloc[0]["reason"]
+        assert "outside: in place of version" in tracking.text(project.tracking, easy.champion.run_id, card.FILE)
+    promote.override(project.settings, dataset, easy.version.version, "as it was")
+
+
+def test_a_move_by_hand_to_where_the_alias_was_set_keeps_its_reason(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset = project.config().dataset
+    promote.override(project.settings, dataset, strict.version.version, "to begin with")
+    set_champion(project, easy.version.version)
+    before = len(history(project))
+    promote.override(project.settings, dataset, easy.version.version, "that was Ann, and she is right")
+    line = history(project).iloc[before:]
+    told = ["override", strict.version.version, easy.version.version, "that was Ann, and she is right"]
+    assert line[["kind", "from_version", "to_version", "reason"]].to_numpy().tolist() == [told]
+
+
+def test_the_history_stays_one_chain_where_the_alias_was_deleted(project: Project, strict: After, easy: After) -> None:
+    dataset, uri = project.config().dataset, project.settings.tracking_uri
+    promote.override(project.settings, dataset, strict.version.version, "to begin with")
+    registry.unset_alias(uri, NAME, "champion")
+    promote.override(project.settings, dataset, easy.version.version, "somebody has to")
+    line = history(project).iloc[-1]
+    assert (line["from_version"], line["to_version"]) == (strict.version.version, easy.version.version)
+    left = registry.find(uri, NAME, strict.version.version)
+    assert left is not None
+    assert not left.tags["daycast.served"].endswith("now")
+    moved = rollback.rollback(project.settings, dataset, None, "too low", dry_run=True)
+    assert moved == (easy.version.version, strict.version.version)
+
+
+def test_a_version_whose_run_was_deleted_does_not_keep_the_others_from_telling(
+    project: Project, strict: After, easy: After
+) -> None:
+    dataset, client = project.config().dataset, MlflowClient(project.settings.tracking_uri)
+    for after in (strict, easy):
+        promote.override(project.settings, dataset, after.version.version, "to begin with")
+    client.delete_run(easy.champion.run_id)
+    try:
+        rollback.rollback(project.settings, dataset, strict.version.version, "too low by far", dry_run=False)
+        served = {number: alias_tag(project, number) for number in (strict.version.version, easy.version.version)}
+        assert served[strict.version.version].endswith("now")
+        assert not served[easy.version.version].endswith("now")
+        assert "too low by far" in tracking.text(project.tracking, strict.champion.run_id, card.FILE)
+    finally:
+        client.restore_run(easy.champion.run_id)
+        promote.override(project.settings, dataset, easy.version.version, "as it was")
+
+
+def alias_tag(project: Project, number: str) -> str:
+    """When a version was champion, as its tag in MLflow says."""
+    found = registry.find(project.settings.tracking_uri, NAME, number)
+    assert found is not None
+    return found.tags[champion.SERVED]
+
+
+def other_than(project: Project, *runs: After) -> str:
+    """A version that none of the runs promoted."""
+    theirs = {after.version.version for after in runs}
+    return next(v.number for v in registry.versions(project.settings.tracking_uri, NAME) if v.number not in theirs)

@@ -347,6 +347,28 @@ def test_a_model_of_another_scale_is_refused(project: Project, runs: dict[str, t
 
 
 @pytest.mark.usefixtures("back")
+def test_a_baseline_that_the_winner_loses_to_takes_the_place_of_a_worse_champion(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    run, version = runs["gru"]
+    second = project.train(
+        "model=[naive,gru]", "seed=5", "promotion.margin=0", "promotion.significance=null"
+    ).run.run_id
+    bad = promote.decided(project.settings, second)[1]["gru"].version
+    naive = promote.decided(project.settings, run)[1]["naive"].version
+    assert bad != version
+    with tampered(project, version, everything(0.0, 30.0)), tampered(project, bad, everything(0.0, 30.0)):
+        crown(project, bad)
+        assert promote.promote(project.settings, "tiny", run, asked()).version == naive
+        with store.opened(project.settings.store_url) as engine:
+            line = store.read_promotions(engine, "tiny").iloc[-1]
+        assert line[["kind", "from_version", "to_version"]].tolist() == ["promotion", bad, naive]
+        assert "better than naive" in line["reason"]
+        assert line["decision"]["refused"]["version"] == version
+        refused(project, run, naive, "better than naive")  # it serves already
+
+
+@pytest.mark.usefixtures("back")
 @pytest.mark.parametrize(
     ("factor", "told"), [(0.0, "0.0% of the values inside"), (1000.0, "100.0% of the values inside"), (None, "none")]
 )

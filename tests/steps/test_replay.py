@@ -23,7 +23,7 @@ from daycast.adapters import registry, store
 from daycast.config import Config
 from daycast.errors import ConfigError
 from daycast.settings import Settings
-from daycast.steps import champion, diary, replay, serving
+from daycast.steps import champion, diary, replay, rollback, serving
 from daycast.steps.data import arrays, frame
 from daycast.steps.diary import Day, Event
 from daycast.steps.outcomes import ReplayedRef
@@ -167,7 +167,7 @@ def died_in_a_rollback(point: str, given: tuple[object, ...]) -> bool:
 
 def dying_in_a_rollback(point: str, *given: Any) -> None:
     """A replay that dies in its first rollback, between alias and line, or between the line and the diary's."""
-    roll_back, set_alias = champion.rollback, registry.set_alias
+    roll_back, set_alias = rollback.rollback, registry.set_alias
 
     def then_die(*told: str) -> None:
         set_alias(*told)
@@ -181,7 +181,7 @@ def dying_in_a_rollback(point: str, *given: Any) -> None:
             roll_back(*told, **named)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        patched.setattr(champion, "rollback", rolled_back)
+        patched.setattr(rollback, "rollback", rolled_back)
         replay.replay(*given)
 
 

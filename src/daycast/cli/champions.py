@@ -120,7 +120,7 @@ def rollback(
     """
     here, configured = ready(overrides, debug)
     from daycast.cli import console
-    from daycast.steps import champion as step
+    from daycast.steps import rollback as step
 
     why = (reason or "").strip() or "by hand, without a reason given"
     with console.progress(quiet):

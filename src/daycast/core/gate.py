@@ -106,6 +106,11 @@ def against(
     return out
 
 
+def better_than(baseline: str) -> str:
+    """The name of the check that compares with a baseline."""
+    return f"better than {baseline}"
+
+
 def over_baselines(rows: Rows, baselines: Mapping[str, Rows], scales: Mapping[str, float], metric: str) -> list[Check]:
     """Whether a challenger is better than each naive baseline, at the same rows."""
     own, out = metrics.score(rows, scales).overall[metric], []
@@ -113,7 +118,7 @@ def over_baselines(rows: Rows, baselines: Mapping[str, Rows], scales: Mapping[st
         value = metrics.score(other, scales).overall[metric]
         gain = improvement(own, value)
         told = f"{metric} {own:,.4g} against {value:,.4g}: {100 * gain:+.1f} %"
-        out.append(Check(f"better than {name}", bool(gain > 0), gain, 0.0, told))
+        out.append(Check(better_than(name), bool(gain > 0), gain, 0.0, told))
     return out
 
 

@@ -11,18 +11,17 @@ def former(moves: pd.DataFrame, champion: str | None) -> list[str]:
     """The champions before one, the newest first: those that each rollback after the other would go back to.
 
     A rollback is no step forward: of what it left, and of whatever was rolled back before, nothing is gone back to, so
-    one rollback after the other goes further back each time. One that takes back a rollback is a step forward.
+    one rollback after the other goes further back each time. One that takes back a rollback is a step forward, and so
+    is one that no move led to: whoever was champion by the last move is the one before.
 
     Args:
         moves: ``kind, from_version, to_version``, oldest first.
-        champion: number of the version; ``None`` if there is none any more, so that the last one is a former one too.
+        champion: number of the version; ``None`` if there is none any more.
     """
-    stood = [*_steps(moves)[-1].stood] if len(moves) else []
-    if champion is None:
-        stood += moves["to_version"].tolist()[-1:]
-    if champion in stood:  # the alias was moved by other means
-        del stood[stood.index(champion) :]
-    return stood[::-1]
+    steps = _steps(moves)
+    last = steps[-1].taken if steps else None
+    stood = steps[-1].stood if steps else []
+    return stood[::-1] if champion == last else _over(stood, last, champion)[::-1]
 
 
 def before(moves: pd.DataFrame, champion: str) -> str | None:
@@ -92,6 +91,11 @@ def _steps(moves: pd.DataFrame) -> list[_Step]:
             stood = [*stood, *under, *(v for v in reversed(gone[at + 1 :]) if v != left)]
             gone = gone[:at]
         else:
-            stood, gone = [v for v in stood if v not in (left, taken)] + under, []
+            stood, gone = _over(stood, left, taken), []
         out.append(_Step(left, taken, back, stood))
     return out
+
+
+def _over(stood: list[str], left: str | None, taken: str | None) -> list[str]:
+    """The former champions after a step forward."""
+    return [v for v in stood if v not in (left, taken)] + ([] if left is None else [left])

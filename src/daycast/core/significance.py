@@ -42,7 +42,8 @@ def lead(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str, float], m
     """How far ahead of another a model is at least, by the metric that they are ranked by.
 
     Both are scored on the same stationary bootstrap samples of origins, with all series and steps of each, so that
-    what is hard for both cancels; blocks are as long as ``bootstrap.block_length`` says of the origins' differences.
+    what is hard for both cancels; blocks are as long as ``bootstrap.block_length`` says of the origins' differences,
+    but no longer than a fifth of all origins where forecasts overlap less than that.
     The lower bound is the difference less so many standard deviations of the samples' as Student's t with as many
     degrees of freedom as there are blocks, less one, exceeds with probability ``level``. For one series one step ahead
     that is the test of Diebold and Mariano (1995, https://doi.org/10.1080/07350015.1995.10524599) with the t of
@@ -62,7 +63,9 @@ def lead(rows: pd.DataFrame, other: pd.DataFrame, scales: Mapping[str, float], m
     total, count, others, counts = total[scored], count[scored], others[scored], counts[scored]
     origins = len(total)
     difference = others.sum(axis=1) / counts.sum(axis=1) - total.sum(axis=1) / count.sum(axis=1)
-    block = bootstrap.block_length(difference, bootstrap.overlapping(rows))
+    overlap = bootstrap.overlapping(rows)
+    # A pattern of the week looks like long memory to the estimate, though it cancels over whole weeks.
+    block = min(bootstrap.block_length(difference, overlap), max(origins // FEWEST, overlap, 1))
     blocks = origins / max(block, 1)
     if blocks < FEWEST:
         return Lead(None, 1 - level, origins, block)

@@ -116,8 +116,8 @@ def moved(settings: Settings, version: registry.Version, lines: Sequence[str], t
         tags: of the version, that say so too.
     """
     text = core.moved(_before(settings, version), lines)
-    log(settings, version.run_id, text)
     registry.tag(settings.tracking_uri, version.name, version.number, tags, core.short(text, LONGEST))
+    log(settings, version.run_id, text)  # after the tags, as the run may be deleted
 
 
 def _before(settings: Settings, version: registry.Version) -> str:

@@ -23,7 +23,7 @@ from daycast.errors import DaycastError, HistoryError, PromotionError, ToolError
 from daycast.models.baselines import seasonal_naive
 from daycast.settings import Settings
 from daycast.steps import serving
-from daycast.steps.champion import CHAMPION, moves, present
+from daycast.steps.champion import CHAMPION, moves, present, whole
 from daycast.steps.data import arrays
 from daycast.steps.reference import DataRef, VersionRef
 from daycast.steps.register import BASELINE
@@ -125,6 +125,7 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
     try:
         registry.require_answer(uri)
         found = {v.number: v for v in registry.versions(uri, name)}
+        lines = present(whole(settings, dataset), found.values())
     except ToolError as error:  # asked once: each more question to a server that is in trouble takes minutes
         reasons.append(f"registry: {_told(error)}")
         yield CHAMPION, "kept here", lambda: _kept(settings, dataset, None)
@@ -135,7 +136,6 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
     else:
         yield CHAMPION, champion, lambda: _champion(settings, dataset, champion, reasons)
         tried.add(champion)
-    lines = present(moves(settings, dataset), found.values())
     former = [n for n in history.former(lines, champion) if n in found]
     for role, number in [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]:
         if number not in tried:

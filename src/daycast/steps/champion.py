@@ -1,4 +1,4 @@
-"""Which version forecasts, which did when and why, and the way back."""
+"""Which version forecasts, and which did when and why."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from daycast.steps.data import arrays, in_force
 from daycast.steps.reference import DataRef
 
 CHAMPION = "champion"  # alias
+RUN = "daycast.run_id"  # tag of a version: the training run that made it
 SERVED = "daycast.served"  # tag of a version: when it was champion
 MOVED = "daycast.moved"  # tag of a version: the move that made it champion, set before it is made
 REASON = 2000  # characters of a reason that the tag holds
 MINUTES = "%Y-%m-%d %H:%M"
+OUTSIDE = "outside"  # kind of a move that somebody else than daycast made
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
             f"MLflow's, {settings.store_url}",
             "set DAYCAST_STORE_URL to another file, or both to databases of a PostgreSQL server",
         )
-    settle(settings, dataset)
+    left = unfinished(settings, dataset)
+    if left is not None and (left.kind, why.kind, left.to_version) != (OUTSIDE, "override", to):
+        settle(settings, dataset)  # a move by other means to where it goes by hand now gets this one's reason
     versions = registry.versions(settings.tracking_uri, name)
     with store.opened(settings.store_url) as engine, store.moving(engine, dataset) as turn:
         now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
@@ -87,7 +91,7 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
                 "it was rolled back meanwhile",
                 "decide again: repeat the command",
             )
-        before = lines["from_version"].iloc[-1] if done else turn.newest if number == to else number
+        before = lines["from_version"].iloc[-1] if done else _left(lines, versions)
         if not done:
             moved = store.Move(why.kind, why.run_id, before, to, why.decision, actor(), why.reason)
             # Evidence is too long for a tag; that of the gate is in the run that it judged.
@@ -101,7 +105,7 @@ def move(settings: Settings, dataset: str, to: str, why: Why, expected: str | No
 
 
 def settle(settings: Settings, dataset: str) -> store.Move | None:
-    """Write down the move that a kill cut off between the alias and its line; what it was, ``None`` if there was none.
+    """Write down the move that the history lacks, as ``unfinished`` tells it; what it was, ``None`` if there was none.
 
     Raises:
         ToolError: store or registry do not answer.
@@ -118,26 +122,47 @@ def settle(settings: Settings, dataset: str) -> store.Move | None:
 
 
 def unfinished(settings: Settings, dataset: str) -> store.Move | None:
-    """As ``settle``, and nothing is changed. Of an alias that was moved by other means there is no such tag."""
-    now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset), CHAMPION)
-    begun = json.loads(now.tags.get(MOVED, "{}")) if now is not None else {}
-    lines = moves(settings, dataset)
-    if not begun or begun.pop("number") != len(lines) + 1:
+    """The move that the history lacks: one that a kill cut off between alias and line, or one by other means.
+
+    What a killed one was stands on its version; of an alias that somebody set in MLflow there is no such tag.
+    """
+    name, lines = registry.model_name(dataset), moves(settings, dataset)  # the alias after them: no move comes between
+    now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
+    if now is None:
         return None
-    return store.Move(**begun)
+    begun = json.loads(now.tags.get(MOVED, "{}"))
+    if begun and begun.pop("number") == len(lines) + 1:
+        return store.Move(**begun)
+    if len(lines) and lines["to_version"].iloc[-1] == now.number:
+        return None
+    before = _left(lines, registry.versions(settings.tracking_uri, name))
+    reason = "the alias was moved by other means than daycast, and noticed now"
+    return store.Move(OUTSIDE, now.tags.get(RUN, ""), before, now.number, {}, "unknown", reason)
+
+
+def whole(settings: Settings, dataset: str) -> pd.DataFrame:
+    """The history as ``moves`` has it, with the move that it lacks, if it lacks one."""
+    left, lines = unfinished(settings, dataset), moves(settings, dataset)
+    return lines if left is None else pd.concat([lines, pd.DataFrame([asdict(left)])], ignore_index=True)
+
+
+def _left(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> str | None:
+    """The champion by the last line, also if the alias is gone; ``None`` if its version is."""
+    last = present(lines.tail(1), versions)
+    return None if last.empty else str(last["to_version"].iloc[0])
 
 
 def _tell(settings: Settings, dataset: str, numbers: Iterable[str | None]) -> None:
     """Let cards and tags of versions tell when they were champion and why, beside the alias that only one has."""
     name, lines = registry.model_name(dataset), moves(settings, dataset)
     for number in filter(None, numbers):
-        version = registry.find(settings.tracking_uri, name, number)
-        if version is None:
-            continue
         spells = history.served(lines, number)
         times = [[f"{when.strftime(MINUTES)} UTC" if when is not None else "now" for when in s] for s in spells]
         tags = {SERVED: ", ".join(" .. ".join(spell) for spell in times)}
-        card.moved(settings, version, history.told(lines, number, MINUTES), tags)
+        with suppress(ToolError):  # the run of one may be deleted, which is no reason to leave the other out
+            version = registry.find(settings.tracking_uri, name, number)
+            if version is not None:
+                card.moved(settings, version, history.told(lines, number, MINUTES), tags)
 
 
 def actor() -> str:
@@ -156,72 +181,11 @@ def moves(settings: Settings, dataset: str) -> pd.DataFrame:
 
 
 def present(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> pd.DataFrame:
-    """Of a history, the moves to versions that are in the registry: numbers start anew in another one."""
-    made = {v.number: v.tags.get("daycast.run_id") for v in versions}
-    return lines[lines["to_version"].map(made) == lines["run_id"]]
-
-
-def rollback(
-    settings: Settings,
-    dataset: Dataset,
-    to: str | None,
-    reason: str,
-    *,
-    dry_run: bool,
-    data: DataRef | None = None,
-    expected: str | None = None,
-) -> tuple[str | None, str]:
-    """Go back to a former champion that still loads and forecasts; from which version, if there is one, to which.
-
-    Args:
-        to: number of the version; ``None`` for the champion before this one. Doing that again goes further back.
-        data: what it has to forecast from; ``None`` for the data in force.
-        expected: the champion that the reason is about; ``None`` for the one in force.
-
-    Raises:
-        PromotionError: there never was a champion before, there is no such version, or it does not forecast any more.
-    """
-    name = registry.model_name(dataset.name)
-    found = registry.by_alias(settings.tracking_uri, name, CHAMPION)
-    now = None if found is None else found.number  # such as after its version was deleted
-    left = unfinished(settings, dataset.name)
-    if left is not None and not dry_run:
-        settle(settings, dataset.name)
-    if left is not None and left.kind == "rollback" and to in (None, left.to_version):
-        return left.from_version, left.to_version  # it was this command that was killed, or another one is at it
-    versions = registry.versions(settings.tracking_uri, name)
-    lines = moves(settings, dataset.name)
-    if left is not None and dry_run:
-        lines = pd.concat([lines, pd.DataFrame([asdict(left)])], ignore_index=True)
-    lines = present(lines, versions)
-    target = to if to is not None else next(iter(history.former(lines, now)), None)
-    if target is None:
-        raise PromotionError(
-            f"a champion of {dataset.name} before " + (f"version {now}" if now else "now"),
-            "the history has none",
-            f"put a version there by hand: `daycast promote dataset={dataset.name} --version N --force --reason TEXT`",
-        )
-    version = next((v for v in versions if v.number == target), None)
-    if version is None:
-        raise PromotionError(
-            f"version {target} of {name}", "there is none, or not any more", "name another one with --to"
-        )
-    known = {*lines["to_version"], *lines["from_version"].dropna()}
-    if target not in known:
-        raise PromotionError(
-            f"a former champion of {dataset.name} among {sorted(known, key=int)}",
-            f"version {target}, which never was one",
-            f"insist: `daycast promote dataset={dataset.name} --version {target} --force --reason TEXT`",
-        )
-    if version.number == now:
-        raise PromotionError(
-            f"another version than the champion of {dataset.name}", target, "name another one with --to"
-        )
-    require_forecast(settings, dataset, target, data)
-    if not dry_run:
-        why = Why("rollback", version.tags["daycast.run_id"], reason)
-        move(settings, dataset.name, target, why, expected or now)
-    return now, target
+    """Of a history, the moves in this registry: numbers start anew in another one. Versions may be gone."""
+    made = {v.number: v.tags.get(RUN, "") for v in versions}
+    of = lines["to_version"].map(made)
+    begun = (of == lines["run_id"]).cummax()
+    return lines[begun & (of.isna() | (of == lines["run_id"]))]
 
 
 def require_forecast(settings: Settings, dataset: Dataset, number: str, data: DataRef | None = None) -> None:

@@ -19,7 +19,7 @@ from daycast.config import Config
 from daycast.core import alarms, retrain
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import champion, forecast, monitor, promote, train, trial
+from daycast.steps import champion, forecast, monitor, promote, rollback, train, trial
 from daycast.steps.compare import baselines
 from daycast.steps.diary import Day, Event, Standing
 from daycast.steps.reference import DataRef
@@ -132,7 +132,7 @@ class Life:
         now = registry.by_alias(self.settings.tracking_uri, back.name, champion.CHAMPION)
         if now is None or not now.number == moves["to_version"].iloc[-1] == back.number:
             data = self.data.until(day)
-            champion.rollback(self.settings, dataset, back.number, reason, dry_run=False, data=data)
+            rollback.rollback(self.settings, dataset, back.number, reason, dry_run=False, data=data)
         model = back.tags["daycast.model"]
         event = Event(day=day, kind="rollback", reason=reason, version=back.number, model=model)
         trained = pd.Timestamp(back.tags[DATA_UNTIL]).date()

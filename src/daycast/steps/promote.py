@@ -9,7 +9,7 @@ from typing import Any
 from daycast.adapters import registry, tracking
 from daycast.config import Dataset, Promotion, recorded
 from daycast.core import history
-from daycast.core.gate import Check, passed
+from daycast.core.gate import Check, better_than, passed
 from daycast.core.verdict import Decision
 from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
@@ -111,7 +111,7 @@ def promote(settings: Settings, dataset: str, run_id: str, promotion: Promotion 
 
 
 def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion: Promotion | None) -> VersionRef:
-    """Make the winner champion if it may be; where there is none and it may not, the best baseline.
+    """Make the winner champion if it may be; the best baseline if not, where it has lost to it or nobody is champion.
 
     The winner of a run as of a past day does not take the place of a champion that has seen later days: it is marked as
     one that backfills may use, and returned as not in force.
@@ -130,10 +130,8 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
     if found.checks and not stays:
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
         card.judged(settings, run_id, version.version, _verdict(found))
-    if not found.may and found.champion is None and found.decision.baseline != version.model:
-        return _baseline(settings, dataset, run_id, promotion, found)
     if not found.may:
-        raise _refused(dataset, found)
+        return _baseline(settings, dataset, run_id, promotion, found)
     why = Why("promotion", _made_by(settings, version), found.decision.reasons[-1], found.to_json())
     try:
         move(settings, dataset, version.version, why, found.champion)
@@ -156,15 +154,21 @@ def _judged_then(settings: Settings, run_id: str, version: VersionRef) -> tuple[
 
 
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
-    """Let the best baseline serve where there is no champion and the winner may not be one."""
-    found = judged(settings, dataset, run_id, promotion, winner.decision.baseline)
-    card.judged(settings, None, found.version.version, _verdict(found))
-    if not found.may:
+    """Let the best baseline serve where the winner may not, if no champion does or the winner has lost to it."""
+    name, failed = winner.decision.baseline, [check.name for check in winner.checks if not check.passed]
+    lost = better_than(name) in failed
+    if name == winner.version.model or not (lost or winner.champion is None):
         raise _refused(dataset, winner)
-    failed = ", ".join(check.name for check in winner.checks if not check.passed)
-    reason = f"the best baseline, as there is no champion and {winner.version.model} failed: {failed}"
+    found = judged(settings, dataset, run_id, promotion, name)
+    serves = found.version.version == winner.champion
+    if not serves:
+        card.judged(settings, None, found.version.version, _verdict(found))
+    if serves or not found.may:
+        raise _refused(dataset, winner)
+    none = "" if winner.champion else "there is no champion and "
+    reason = f"the best baseline, as {none}{winner.version.model} failed: {', '.join(failed)}"
     why = Why("promotion", _made_by(settings, found.version), reason, {**found.to_json(), "refused": winner.to_json()})
-    move(settings, dataset, found.version.version, why, None)
+    move(settings, dataset, found.version.version, why, winner.champion)
     return found.version
 
 

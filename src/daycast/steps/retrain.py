@@ -13,7 +13,7 @@ from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
 from daycast.errors import DaycastError, ToolError
 from daycast.settings import Settings
-from daycast.steps import card, champion, episodes
+from daycast.steps import card, champion, episodes, rollback
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays
 from daycast.steps.record import tracker
@@ -91,7 +91,7 @@ def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
     action = retrain.decided(config.monitoring.retrain.rule(), state, new.since)
     if action.kind == "roll back":
         at = {"data": data, "expected": new.number}
-        champion.rollback(settings, config.dataset, new.previous, action.reason, dry_run=False, **at)
+        rollback.rollback(settings, config.dataset, new.previous, action.reason, dry_run=False, **at)
         return action
     beside = f"version {new.number}, of data up to {new.since}, beside version {new.previous}"
     if not new.over:

@@ -24,9 +24,11 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
         ConfigError: the day has not come.
     """
     found = moves(settings, dataset.name)
-    if day is not None:
-        if day > (today := pd.Timestamp.now(dataset.timezone).date()):
-            raise ConfigError(f"a day up to {today}", str(day), "leave --on out for the champion in force")
+    today = pd.Timestamp.now(dataset.timezone).date()
+    if day is not None and day > today:
+        raise ConfigError(f"a day up to {today}", str(day), "leave --on out for the champion in force")
+    now = day is None or day == today
+    if not now:
         found = found[found["decided_at"].dt.tz_convert(ZoneInfo(dataset.timezone)).dt.date <= day]
         if found.empty:
             fix = f"ask for a later day: `daycast history dataset={dataset.name}`"
@@ -40,8 +42,12 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
     facts: dict[str, Any] = {"dataset": dataset.name, "version": number}
     if of is not None and (led.empty or not present(led, [of]).empty):
         facts |= {"model": of.tags["daycast.model"], "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
-    if led.empty or (day is None and found["to_version"].iloc[-1] != number):
-        return {**facts, "since": None, "note": "the alias was moved by other means: the history does not tell of it"}
+    if led.empty or (now and found["to_version"].iloc[-1] != number):
+        return {
+            **facts,
+            "since": None,
+            "note": "the alias was moved by other means: the history does not tell of it yet",
+        }
     line = led.iloc[0]
     since = line["decided_at"].tz_convert(dataset.timezone).isoformat(timespec="seconds")
     why = {name: line[name] for name in ("kind", "actor", "reason", "from_version", "decision")}

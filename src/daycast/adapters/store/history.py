@@ -20,8 +20,9 @@ class Move:
     """A change of the version that forecasts.
 
     Attributes:
-        kind: ``promotion``, by the gate; ``rollback``, to a former champion; ``override``, by hand past the gate.
-        run_id: the training run that made the version moved to.
+        kind: ``promotion``, by the gate; ``rollback``, to a former champion; ``override``, by hand past the gate;
+            ``outside``, by other means than daycast.
+        run_id: the training run that made the version moved to; empty where nobody knows.
         from_version: the champion before; ``None`` if there was none.
         to_version: the champion from then on.
         decision: the evidence.
