@@ -194,11 +194,9 @@ def test_of_two_promotions_at_once_one_is_in_force_and_the_history_is_one_chain(
         except PromotionError as error:
             return f"refused: {error.found}"
 
+    other = other_than(project, strict, easy)
+    promote.override(project.settings, project.config().dataset, other, "to begin with")
     at = len(history(project))
-    both_of_them = {strict.version.version, easy.version.version}
-    every = registry.versions(project.settings.tracking_uri, NAME)
-    other = next(v for v in every if v.number not in both_of_them)
-    set_champion(project, other.number)
     monkeypatch.setattr(promote, "move", at_once)
     with ThreadPoolExecutor(2) as pool:
         came = list(pool.map(promoted, (strict, easy)))
@@ -206,7 +204,7 @@ def test_of_two_promotions_at_once_one_is_in_force_and_the_history_is_one_chain(
     # One was decided against a champion that the other had replaced by then.
     assert "took its place meanwhile" in max(came)
     assert len(lines) == 1
-    assert (lines["from_version"].iloc[0], lines["to_version"].iloc[0]) == (other.number, min(came))
+    assert (lines["from_version"].iloc[0], lines["to_version"].iloc[0]) == (other, min(came))
     assert alias(project, "champion").number == min(came)
 
 
