@@ -176,7 +176,11 @@ def test_a_promotion_is_explained_and_repeating_it_changes_nothing(ask: Any) -> 
     told = json.loads(ask("promote", "--dry-run", "--json"))
     assert told["promoted"] is False
     assert told["decision"]["reasons"]
-    assert f"Champion: {told['version']['model']} would be version" in ask("promote", "--dry-run")
+    champion = told["version"]
+    for given in (("--dry-run",), ()):
+        shown = ask("promote", *given)
+        assert f"Champion already: {champion['model']} is version {champion['version']} of" in shown
+        assert "would be" not in shown
     assert json.loads(ask("promote", "--json"))["version"] == told["version"]
 
 

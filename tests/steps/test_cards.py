@@ -12,6 +12,7 @@ from daycast.errors import PromotionError
 from daycast.steps import champion, promote
 from daycast.steps.card import FILE, LONGEST
 from daycast.steps.outcomes import Outcome
+from daycast.steps.register import register
 
 pytestmark = pytest.mark.xdist_group("flows")
 NAME = "daycast-tiny"
@@ -79,6 +80,62 @@ def test_a_refusal_is_on_the_version_its_card_and_the_run(project: Project) -> N
     for text in (description(project, number), run.tags[tracking.NOTE]):
         assert "Refused: version" in text
         assert "| **failed** | size | 600.0 MB, 500 allowed |" in text
+
+
+def test_a_version_that_its_runs_leaderboard_did_not_propose_says_why(project: Project, network: str) -> None:
+    version = registry.find(project.settings.tracking_uri, NAME, network)
+    assert version is not None
+    run_id = version.tags["daycast.run_id"]
+    decision, versions = promote.decided(project.settings, run_id)
+    assert decision.winner != versions["gru_quantiles"].model
+    own = [reason for reason in decision.reasons if reason.startswith("gru_quantiles: ")]
+    assert "99.0 % required: failed" in own[0]
+    assert version.tags["daycast.gate"] == "not proposed"
+    assert version.tags["daycast.gate_reason"] == "; ".join([*own, decision.reasons[-1]])
+    note = tracking.find(project.tracking, version.run_id).tags[tracking.NOTE]
+    for text in (description(project, network), tracking.text(project.tracking, version.run_id, FILE), note):
+        section = text.split("\n## The gate\n")[1].split("\n## ")[0]
+        assert f"Not proposed to the gate by run {run_id}: {decision.reasons[-1]}." in section
+        assert all(f"- {reason}" in section for reason in own)
+        assert "failed |" not in section  # no check of the gate was made
+
+
+def test_the_newest_statement_about_a_version_stands_and_a_repeated_run_makes_none(project: Project) -> None:
+    def told() -> tuple[str, ...]:
+        version = registry.find(project.settings.tracking_uri, NAME, number)
+        assert version is not None
+        return version.tags["daycast.gate"], version.tags["daycast.gate_reason"], description(project, number)
+
+    def registered_with(margin: str) -> str:
+        given = ("model=[naive,sarima]", f"promotion.margin={margin}", *lenient)
+        with environment(project.settings):
+            made = project.train(*given, last="backtest")
+            assert made.board is not None
+            register(project.settings, project.config(*given), made.data, made.run, made.board, list(made.tuned))
+        return made.run.run_id
+
+    # A model of this test alone: what is said of its version is said here.
+    lenient = ("model.sarima.train_steps=113", "promotion.significance=null")
+    first = registered_with("0.98")
+    number = promote.decided(project.settings, first)[1]["sarima"].version
+    assert told()[0] == "not proposed"
+    assert "98.0 % required: failed" in told()[1]
+    second = registered_with("0")
+    decision, versions = promote.decided(project.settings, second)
+    assert (decision.winner, versions["sarima"].version) == ("sarima", number)
+    failed = (promote.Check("size", False, 600.0, 500.0, "600.0 MB, 500 allowed"),)
+    found = promote.Judged(second, decision, versions["sarima"], "999", failed)
+    with pytest.raises(PromotionError, match="600"):
+        promote.obey(project.settings, "tiny", second, found, None)
+    assert told()[:2] == ("refused", "size: 600.0 MB, 500 allowed")
+    before = told()
+    assert registered_with("0.98") == first
+    assert told() == before
+    third = registered_with("0.97")
+    assert told()[0] == "not proposed"
+    assert "97.0 % required: failed" in told()[1]
+    assert third in told()[2]
+    assert "600.0 MB" not in told()[2]
 
 
 def test_one_that_came_too_late_to_be_promoted_says_so_wherever_it_is_looked_for(project: Project) -> None:

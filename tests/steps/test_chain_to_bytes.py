@@ -91,7 +91,9 @@ def test_a_forecast_leads_to_version_run_configuration_code_and_every_file_of_th
     assert list(found.broken()) == []
     (version,) = of_kind(found, "version")
     assert (version.facts["version"], version.facts["model"]) == (row["model_version"], row["model"])
-    assert [link.facts["run_id"] for link in of_kind(version, "run")] == [row["run_id"]] == [run]
+    by_model = {child.name: child.run_id for child in tracking.children(project.tracking, run)}
+    runs = [link.facts["run_id"] for link in of_kind(version, "run")]
+    assert runs == [by_model[row["model"]], row["run_id"]] == [version.facts["model_run"], run]
     (configured,) = of_kind(found, "configuration")
     assert configured.facts["hash"] == row["config_hash"] == config_hash(project.config())
     assert configured.facts["resolved"] == project.config().model_dump(mode="json")
@@ -213,6 +215,24 @@ def test_a_run_that_was_deleted_is_the_missing_link_and_the_rest_is_still_told(p
     assert [link.kind for link in broken] == ["run"]
     assert f"mlflow runs restore --run-id {run}" in str(broken[0].missing)
     assert of_kind(found, "configuration")[0].facts["resolved"]
+
+
+def test_a_models_run_that_was_deleted_is_the_missing_link_of_its_version_and_the_rest_is_still_told(
+    project: Project,
+    run: str,  # noqa: ARG001
+) -> None:
+    there, version = client(project), registry.required(project.settings.tracking_uri, "daycast-tiny", "champion")
+    there.delete_run(version.run_id)
+    try:
+        found, alone = chain(project, version.number), chain(project, version.run_id)
+    finally:
+        there.restore_run(version.run_id)
+    for broken in (list(found.broken()), list(alone.broken())):
+        assert [(link.kind, link.facts["run_id"]) for link in broken] == [("run", version.run_id)]
+        assert f"mlflow runs restore --run-id {version.run_id}" in str(broken[0].missing)
+    assert of_kind(found, "run")[-1].facts["run_id"] == version.tags["daycast.run_id"]
+    assert of_kind(found, "configuration")[0].facts["resolved"]
+    assert list(chain(project, version.number).broken()) == []
 
 
 def test_a_registry_that_is_another_one_breaks_the_chain_at_version_and_run(

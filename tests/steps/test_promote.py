@@ -422,6 +422,9 @@ def test_what_is_forced_once_more_and_a_champions_own_gate_are_told_as_they_are(
     assert "beside version 7" in shown
     assert "a check failed, and it was made champion by hand" in shown
     assert "every check passed" not in shown
+    for already, told in ((True, "Champion already: sarima is version"), (False, "Champion: sarima would be version")):
+        summary.show_decision(decision, easy.version, True, already)
+        assert f"{told} {version} of {NAME}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("to", ["4711", None, "same"])

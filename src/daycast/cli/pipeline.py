@@ -190,7 +190,8 @@ def promote(
     if as_json:
         console.machine({**told, "decision": judged.to_json()})
     elif judged.may or judged.of_the_past:
-        summary.show_decision(judged.decision, version, dry_run)
+        already = judged.champion == judged.version.version
+        summary.show_decision(judged.decision, version, dry_run, already)
 
 
 def leaderboard(

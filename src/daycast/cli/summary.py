@@ -128,10 +128,13 @@ def show(settings: Settings, outcome: Outcome) -> None:
     console.line("  look at it  .venv/bin/daycast ui  (MLflow: runs, plots, champion)")
 
 
-def show_decision(decision: Decision, version: VersionRef, dry_run: bool) -> None:
-    """What was promoted, and why."""
-    told = f"{version.model} {'would be' if dry_run else 'is'} version {version.version} of {version.name}"
-    if version.in_force:
+def show_decision(decision: Decision, version: VersionRef, dry_run: bool, already: bool = False) -> None:
+    """What was promoted, and why; ``already`` if it was champion before."""
+    verb = "would be" if dry_run and not already else "is"
+    told = f"{version.model} {verb} version {version.version} of {version.name}"
+    if already:
+        console.heading(f"Champion already: {told}")
+    elif version.in_force:
         console.heading(f"Champion: {told}")
     else:
         console.heading(f"Champion then: {told}, for backfills; the champion has seen later days, and stays")

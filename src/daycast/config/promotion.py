@@ -35,8 +35,9 @@ class Championship(Section):
     )
     refit: float | None = Field(
         gt=0,
-        description="how far forecasts may be off, as a fraction of their mean, if the model is fitted again from data "
-        "that end where its fit should have; it takes as long as the final fit did. null: it is not fitted again",
+        description="how far forecasts may be off, as a fraction of their series' mean, if the model is fitted again "
+        "from data that end where its fit should have; it takes as long as the final fit did. null: it is not fitted "
+        "again",
     )
     days_behind: float = Field(
         ge=0, description="how many days the data may go on after those that it was trained and judged by"

@@ -120,6 +120,11 @@ def judged(card: str, verdict: str, checks: Iterable[Check]) -> str:
     return _first(card, GATE, f"{verdict}\n\n{_table(['', 'check', 'reason'], rows)}")
 
 
+def not_proposed(card: str, verdict: str, reasons: Iterable[str]) -> str:
+    """A card with why its model never came before the gate, in place of what the gate had said before."""
+    return _first(card, GATE, "\n".join([verdict, "", *(f"- {reason}" for reason in reasons)]))
+
+
 def moved(card: str, lines: Iterable[str]) -> str:
     """A card with when the version became and ceased to be champion and why, in place of what it had said before."""
     return _first(card, MOVES, "\n".join(f"- {line}" for line in lines))

@@ -52,6 +52,10 @@ class Decision:
         """Whether the winner is a naive baseline."""
         return self.winner == self.baseline
 
+    def about(self, model: str) -> list[str]:
+        """The reasons that are about one model; the verdict is about all, so it is not among them."""
+        return [reason for reason in self.reasons[:-1] if reason.startswith(f"{model}: ")]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values."""
         return {**asdict(self), "reasons": list(self.reasons), "checks": [dict(c) for c in self.checks]}

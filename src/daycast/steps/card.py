@@ -16,20 +16,22 @@ from daycast.config import Config
 from daycast.core import backtest, events, metrics
 from daycast.core import card as core
 from daycast.core.gate import Check
+from daycast.core.verdict import Decision
 from daycast.errors import ToolError
 from daycast.settings import Settings
 from daycast.steps import compare, fit, judge, keys
 from daycast.steps.data import table
 from daycast.steps.forecaster import with_parameters
 from daycast.steps.record import tracker
-from daycast.steps.reference import BacktestRef, DataRef, FoldRef, RunRef, TunedRef
+from daycast.steps.reference import BacktestRef, DataRef, FoldRef, RunRef, TunedRef, VersionRef
 from daycast.steps.split import split
 
 FILE = "card.md"  # artifact of the model's run
 LONGEST = 5000  # characters of a description that MLflow's table holds
 LEVELS = 12  # of a categorical column up to which its levels are kinds of days
 SEEDS = "seeds.json"
-VERDICT, REASON = "daycast.gate", "daycast.gate_reason"  # tags of version and run: passed or refused, and why
+# Tags of version and run: passed or refused, and why; of a version that its leaderboard stopped, not proposed.
+VERDICT, REASON = "daycast.gate", "daycast.gate_reason"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,25 @@ def judged(settings: Settings, run_id: str | None, number: str, verdict: Verdict
     note = core.judged(tracking.find(where, run_id).tags.get(tracking.NOTE, ""), verdict.sentence, verdict.checks)
     tracking.describe(where, run_id, core.short(note, LONGEST))
     tracking.tag(where, run_id, said)
+
+
+def not_proposed(
+    settings: Settings, run_id: str, told: VersionRef, decision: Decision, *, repeated: bool = False
+) -> None:
+    """Write down on a version, its card and its model's run why the leaderboard did not propose it to the gate.
+
+    Args:
+        run_id: of the pipeline run.
+        repeated: whether that had registered before; then what stands on the version is as new, or newer.
+    """
+    version = registry.find(settings.tracking_uri, told.name, told.version)
+    if version is None or (repeated and VERDICT in version.tags):
+        return
+    own, verdict = decision.about(told.model), decision.reasons[-1]
+    text = core.not_proposed(_before(settings, version), f"Not proposed to the gate by run {run_id}: {verdict}.", own)
+    log(settings, version.run_id, text)
+    said = {VERDICT: "not proposed", REASON: "; ".join([*own, verdict])[:LONGEST]}
+    registry.tag(settings.tracking_uri, version.name, version.number, said, core.short(text, LONGEST))
 
 
 def moved(settings: Settings, version: registry.Version, lines: Sequence[str], tags: Mapping[str, str]) -> None:

@@ -147,16 +147,17 @@ def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]
         return Link("version", f"none: {told['daycast.model']}, which needs no training", {}, None, (link,))
     found = registry.find(settings.tracking_uri, name, number)
     here = {} if found is None else found.tags
+    logged_by = told["daycast.run_id"]
     missing = None if found else f"version {number} of {name} is not in the registry any more"
     if found and here.get("daycast.run_id") != told["daycast.run_id"]:
         missing = f"the registry's version {number} is of run {here.get('daycast.run_id')}: it is another registry now"
     elif found:
-        missing = registry.lost(settings.tracking_uri, name, number)
+        missing, logged_by = registry.lost(settings.tracking_uri, name, number), found.run_id
     facts = {"model": told["daycast.model"], "version": number, "registered_model": name}
     facts |= {"aliases": list(found.aliases), "model_run": found.run_id} if found else {}
     facts |= {tag.removeprefix("daycast."): here[tag] for tag in origins.OF_VERSION if tag in here}
     dataset = {"daycast.dataset": name.removeprefix("daycast-")}
-    run = _run(settings, told["daycast.run_id"], {**dataset, **told})
+    run = _run(settings, logged_by, {**dataset, **told})
     return Link("version", f"{name}/{number}: {told['daycast.model']}", facts, missing, (run,))
 
 
@@ -166,20 +167,19 @@ def _run(settings: Settings, run_id: str, told: Mapping[str, str]) -> Link:
     What is told stays known, and is followed, if the run is gone.
     """
     run = tracking.known(tracker(settings), run_id)
-    above = told.get("daycast.run_id", run_id)
-    if run is not None and above != run_id:
-        facts = {"run_id": run_id, "model": told.get("daycast.model"), "status": run.status}
-        parent = tracking.known(tracker(settings), above)
-        return Link("run", run.name, facts, None, (_run(settings, above, parent.tags if parent else told),))
+    above, name = told.get("daycast.run_id", run_id), run_id if run is None else run.name
+    missing = f"no run {run_id} in MLflow at {settings.tracking_uri}" if run is None else None
+    if run is not None and run.deleted:
+        missing = f"it is in MLflow's bin: `mlflow runs restore --run-id {run_id}` brings it back"
     facts = {"run_id": run_id}
-    missing = f"no run {run_id} in MLflow at {settings.tracking_uri}"
+    if above != run_id:
+        facts |= {"model": told.get("daycast.model")} | ({} if run is None else {"status": run.status})
+        parent = tracking.known(tracker(settings), above)
+        return Link("run", name, facts, missing, (_run(settings, above, parent.tags if parent else told),))
     if run is not None:
         began = datetime.fromtimestamp(run.started / 1000, UTC).isoformat(timespec="seconds")
         facts |= {"status": run.status, "started": began}
         if (link := tracking.link(tracker(settings), run_id)) is not None:
             facts["link"] = link
-        told, missing = {**told, **run.tags}, ""
-        if run.deleted:
-            missing = f"it is in MLflow's bin: `mlflow runs restore --run-id {run_id}` brings it back"
-    name = run_id if run is None else run.name
-    return Link("run", name, facts, missing or None, origins.of_run(settings, run, told))
+        told = {**told, **run.tags}
+    return Link("run", name, facts, missing, origins.of_run(settings, run, told))

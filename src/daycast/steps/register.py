@@ -47,7 +47,7 @@ def register(
     """Register the winner, the leading candidate (no naive baseline) whether it won or not, and the best baseline.
 
     A version is uploaded, loaded back and compared with the forecaster before it exists. The candidate becomes
-    challenger; what is returned is the winner's.
+    challenger, and those that did not win say why; what is returned is the winner's.
 
     Raises:
         ModelError: a version does not forecast as its forecaster did.
@@ -62,6 +62,9 @@ def register(
         versions[name] = _version(settings, config, data, run, searched[name], text)
     for name in candidates:
         registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
+    repeated = is_registered(settings, run)
+    for name in versions.keys() - {decision.winner}:
+        card.not_proposed(settings, run.run_id, versions[name], decision, repeated=repeated)
     told = {name: v.model_dump() for name, v in versions.items()}
     tracking.put(tracker(settings), run.run_id, {VERSIONS: json.dumps(told, indent=1)})
     tracking.tag(tracker(settings), run.run_id, REGISTERED)
