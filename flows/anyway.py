@@ -5,9 +5,11 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 
 from daycast import settings
+from daycast.adapters import registry
 from daycast.adapters.notices import Notice, tell
 from daycast.errors import ConfigError, DataError, DaycastError
 from daycast.steps import prepare as prepare_step
+from daycast.steps.chain import NO_VERSION
 from daycast.steps.data import in_force
 from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import DataRef
@@ -68,6 +70,9 @@ def notice(made: ForecastRef) -> Notice:
     """What to tell of a forecast that is not what it should be."""
     by = f"{made.role.replace('_', ' ')} ({made.served_by.model}, version {made.served_by.version})"
     title = f"daycast: {made.dataset} is forecast by its {by} from data up to {made.cutoff[:10]}"
+    by_one = None if made.served_by.version == NO_VERSION else made.served_by.version
+    link = registry.link(settings.load().tracking_uri, made.served_by.name, by_one)
+    every = (f"all {made.n_rows // made.horizon} that are forecast",)
     rejected = made.reasons[0].startswith("data: ")
     command = f"daycast ingest dataset={made.dataset}" if rejected else f"daycast history dataset={made.dataset}"
-    return Notice(title, "\n".join(made.reasons), None, command)
+    return Notice(title, "\n".join(made.reasons), link, command, every)

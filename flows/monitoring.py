@@ -11,7 +11,7 @@ from prefect import State, flow, get_run_logger, task
 from prefect.events import emit_event
 
 from daycast import settings
-from daycast.adapters.notices import log, tell
+from daycast.adapters.notices import Notice, log, tell
 from daycast.adapters.store import Episode
 from daycast.config import compose, dataset_only
 from daycast.core import alarms
@@ -20,7 +20,7 @@ from daycast.steps import episodes
 from daycast.steps import monitor as monitor_step
 from daycast.steps.outcomes import MonitoredRef
 from daycast.steps.reference import DataRef
-from flows import anyway, newest, tasks, trials
+from flows import again, anyway, newest, tasks, trials
 
 ALARM = "daycast.alarm"  # the event
 
@@ -44,9 +44,9 @@ def follow(found: MonitoredRef, day: date) -> tuple[Episode, ...]:
 
 
 @task(task_run_name="tell that it {episode.event}", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
-def tell_people(found: MonitoredRef, episode: Episode, day: date) -> int:
+def tell_people(notice: Notice, episode: Episode, day: date) -> int:
     """Tell every configured place, and write down that it was told, so that an attempt that failed is made again."""
-    many = tell(episodes.notice(found.dataset, episode, found.link))
+    many = tell(notice)
     episodes.told(settings.load(), episode, day)
     return many
 
@@ -58,8 +58,8 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     People are told when an episode of alarms begins, again while it goes on, and when it is over. Prefect is told every
     day of an alarm on forecasts: its automation asks for training, and the retrain rule answers. A new champion that
     does worse on its trial than the one before would have is rolled back, and people are told. Data that can't be
-    fetched or are no good fail the run, but not before what there is was looked at. As of a past day, it is only looked
-    at: what was bad then may be mended by now.
+    fetched or are no good fail the run, but not before what there is was looked at: what was found then is for ``seen``
+    to tell. As of a past day, it is only looked at: what was bad then may be mended by now.
 
     Args:
         dataset: its name, as in ``conf/dataset``.
@@ -79,15 +79,21 @@ def monitoring(dataset: str, as_of: date | None = None, fetch: bool = True) -> M
     with _collected(faults):
         found = monitor(data)
     if found is not None and found.unlogged is not None:
-        faults.append(ToolError("MLflow to take the figures of the day", found.unlogged, "bring it back"))
+        faults.append(ToolError(**found.unlogged.model_dump()))
     with _collected(faults):
         trials.judged(data)
     if found is not None:
         with _collected(faults):
             _tell(found, dataset_only(settings.load().root, dataset).today())
-    if faults or found is None:
+    if found is None or faults:
+        faults[0].monitored = found  # type: ignore[attr-defined]
         raise faults[0]
     return found
+
+
+def seen(fault: Exception) -> MonitoredRef | None:
+    """What the run that failed with this had found all the same."""
+    return getattr(fault, "monitored", None)
 
 
 @contextmanager
@@ -112,11 +118,12 @@ def _tell(found: MonitoredRef, today: date) -> None:
     if raised := alarms.raised(found.alarms, "forecasts"):  # after it is written down, for the retrain rule to find
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised)
         emit_event(ALARM, resource={"prefect.resource.id": resource(dataset)}, payload={"reason": told})
+    training = again.command(dataset) if episodes_told else ""
     for episode in episodes_told:
-        notice = episodes.notice(dataset, episode, found.link)
+        notice = episodes.notice(dataset, episode, found.link, training)
         log(notice)
         get_run_logger().warning("%s\n%s", notice.title, notice.text())
         with _collected(faults):
-            tell_people(found, episode, today)
+            tell_people(notice, episode, today)
     if faults:
         raise faults[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from daycast import settings
+from daycast.adapters import registry
 from daycast.adapters.notices import Notice, tell
 from daycast.config import compose
 from daycast.core.retrain import Action
@@ -17,7 +18,7 @@ def judged(data: DataRef) -> Action:
     """Judge the champion that is on trial, if one is, by the newest data."""
     action = on_trial(data)
     if action.kind == "roll back":
-        tell_of_rollback(data.dataset, action.reason)
+        tell_of_rollback(data.dataset, action)
     return action
 
 
@@ -30,9 +31,7 @@ def on_trial(data: DataRef) -> Action:
 
 
 @task(task_run_name="tell of a rollback", timeout_seconds=tasks.HOUR, **tasks.RETRIED)
-def tell_of_rollback(dataset: str, reason: str) -> int:
-    return tell(
-        Notice(
-            f"daycast: the new champion of {dataset} is taken back", reason, None, f"daycast history dataset={dataset}"
-        )
-    )
+def tell_of_rollback(dataset: str, action: Action) -> int:
+    title = f"daycast: the new champion of {dataset} is taken back"
+    link = registry.link(settings.load().tracking_uri, registry.model_name(dataset), action.version)
+    return tell(Notice(title, action.reason, link, f"daycast history dataset={dataset}", action.series))

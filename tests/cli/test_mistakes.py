@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.project import lay_out
 
 COMMANDS = [
@@ -75,7 +76,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["data", "restore", "--run", "abc"], 2, "`abc`, which no run has"),
         (["monitor", "--dry-run"], 2, "--dry-run with --replay"),
         (["monitor", "--replay", "2019-06-01"], 2, "requires 2 arguments"),
-        (["monitor", "--replay", "2019-06-01", "2019-07-01", "--fetch"], 2, "leave one of them out"),
+        (["monitor", "--replay", "2019-06-01", "2019-07-01", "--fetch"], 2, "--replay beside --fetch"),
+        (["monitor", "--replay", "2019-06-01", "2019-07-01", "--as-of", "2019-06-09"], 2, "--replay beside --as-of\n"),
         (["monitor", "--replay", "2019-06-01", "2019-07-01"], 3, "daycast ingest dataset=tiny"),
         (["reproduce", "--rows", "simple_rn"], 2, "did you mean `simple_rnn`"),
         (["reproduce", "--rows", "nope,simple_rn,gru"], 2, "`nope`, `simple_rn`"),
@@ -90,6 +92,21 @@ def test_a_mistake_ends_in_a_message_and_its_exit_code(words: list[str], code: i
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["deploy", "up"])
+def test_a_training_that_could_not_start_is_no_schedule(verb: str, project: Path) -> None:
+    file = project / "conf/dataset/plain.yaml"
+    told = yaml.safe_load(file.with_name("tiny.yaml").read_text())
+    file.write_text(yaml.safe_dump({**told, "name": "plain", "covariates": {"known": {}, "past": [], "static": {}}}))
+    try:
+        done = daycast(verb, "dataset=plain", at=project)
+        run = daycast("run", "dataset=plain", at=project)
+    finally:
+        file.unlink()
+    assert done.returncode == run.returncode == 2, done.stderr
+    assert "these suit the dataset: model=[" in done.stderr
+    assert done.stderr == run.stderr
 
 
 def test_a_mistake_is_told_to_machines_too(project: Path) -> None:

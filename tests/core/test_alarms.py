@@ -131,6 +131,18 @@ def test_losing_to_the_seasonal_naive_takes_most_weeks_and_the_newest(weeks: lis
     assert told.cause
 
 
+def test_the_timestamps_of_a_grid_are_called_days_only_where_they_are() -> None:
+    assert [alarms.counted_in(freq) for freq in ("D", "h", "B", "W-MON")] == ["days", *["timestamps"] * 3]
+    hourly = alarms.counted_in("h")
+    told = (
+        alarms.error(days(np.array([0.4] * 60)), ERROR, hourly),
+        alarms.skill(beside([1.1] * 4), 7, 4, 3, hourly),
+        alarms.coverage(inside(np.full(60, 0.5)), COVERAGE, 56, 0.55, hourly),
+        alarms.coverage(inside(np.full(60, 0.9)), COVERAGE, 56, 0.55, hourly),
+    )
+    assert all("timestamps" in one.cause and " days" not in one.cause for one in told)
+
+
 def drifted(score: list[float], shift: float = -0.5) -> pd.DataFrame:
     return pd.DataFrame({"score": score, "shift": shift}, index=[f"station {n}" for n in range(len(score))])
 

@@ -132,3 +132,15 @@ def test_on_the_very_data_that_it_saw_nothing_is_trained_again() -> None:
 @given(st.integers(0, 100_000), st.floats(1.0, 10.0))
 def test_any_number_of_refusals_can_be_waited_for(refused: int, back_off: float) -> None:
     assert RULE.cool_down <= cooling(replace(RULE, back_off=back_off), refused) <= RULE.longest
+
+
+def test_a_champion_of_which_nothing_is_known_is_trained_again_after_the_cool_down() -> None:
+    state = State(START, 0, None, None, unknown="the champion, version 5, was not made by daycast")
+    late = START + timedelta(days=RULE.cool_down)
+    assert decided(RULE, state, late) == Action("train", "the champion, version 5, was not made by daycast")
+    assert decided(RULE, state, START).kind == "wait"
+
+
+def test_a_rollback_names_the_series_that_the_champion_is_worst_for() -> None:
+    state = State(START, 0, 8, None, trial=Trial(START, 7, 111.0, 100.0, 200.0, ("rail", "bus")))
+    assert decided(RULE, state, START).series == ("rail", "bus")

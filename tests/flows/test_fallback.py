@@ -35,6 +35,7 @@ from daycast.steps.data import frame
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
 from daycast.steps.outcomes import ForecastRef, Outcome
+from flows import anyway
 
 __all__ = ["told"]
 pytestmark = pytest.mark.xdist_group("flows")
@@ -105,7 +106,7 @@ def test_the_champion_is_marked_in_every_row_and_nobody_is_told(
 
 
 def test_a_champion_that_does_not_load_is_followed_by_the_one_before(
-    project: Project, champions: list[str], told: list[dict[str, str]]
+    project: Project, champions: list[str], told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with broken(project.settings, champions[0]):
         made = project.forecast()
@@ -117,6 +118,12 @@ def test_a_champion_that_does_not_load_is_followed_by_the_one_before(
     assert notice["title"].startswith("daycast: tiny is forecast by its previous champion")
     assert reason in notice["message"]
     assert "run: daycast history dataset=tiny" in notice["message"]
+    assert "series: all 2 that are forecast" in notice["message"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    page = f"http://mlflow.example:5000/#/models/{NAME}"
+    assert anyway.notice(made).link == f"{page}/versions/{champions[1]}"
+    none = made.served_by.model_copy(update={"version": chain.NO_VERSION})
+    assert anyway.notice(made.model_copy(update={"served_by": none})).link == page
 
 
 @pytest.mark.usefixtures("champions")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from flows.monitoring import monitoring, tell_people
+from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
 from sqlalchemy import select
 from tests.project import Project
 
@@ -27,7 +33,7 @@ from daycast.steps.alarms import alarms
 from daycast.steps.data import frame
 from daycast.steps.outcomes import AlarmRef, MonitoredRef
 from daycast.steps.register import DATA_UNTIL
-from flows import running
+from flows import again, running
 
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
 
@@ -196,11 +202,12 @@ def test_a_place_that_takes_no_notice_gets_it_from_the_next_run(
     here = os.environ["DAYCAST_NOTIFY_URLS"]
     monkeypatch.setenv("DAYCAST_NOTIFY_URLS", "json://127.0.0.1:1/nobody")
     (episode,) = episodes.follow(project.settings, config, found, today)
+    notice = episodes.notice("tiny", episode, None, "daycast run")
     with pytest.raises(ToolError):
-        tell_people.fn(found, episode, today)
+        tell_people.fn(notice, episode, today)
     monkeypatch.setenv("DAYCAST_NOTIFY_URLS", here)
     (episode,) = episodes.follow(project.settings, config, found, today)
-    assert tell_people.fn(found, episode, today) == 1
+    assert tell_people.fn(notice, episode, today) == 1
     assert episodes.follow(project.settings, config, found, today) == ()
     assert "series: rail" in told[0]["message"]
     with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
@@ -254,3 +261,110 @@ def test_data_that_are_late_fail_the_run_and_are_told_by_the_last_good_version(
     assert "run: daycast ingest dataset=tiny" in told[0]["message"]
     monitored(None)
     assert project.data.version == good.version
+
+
+def daycast(project: Project, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """``daycast monitor`` as somebody runs it by hand."""
+    given = {**os.environ, "DAYCAST_STORE_URL": project.settings.store_url, **env}
+    command = [sys.executable, "-m", "daycast", "monitor", "dataset=tiny", "--quiet", *words]
+    return subprocess.run(command, cwd=project.settings.root, env=given, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def age_checked(project: Project) -> Iterator[None]:
+    """Inside the block, the dataset's data are too old."""
+    file = project.settings.root / "conf/dataset/tiny.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("max_age_days: null", "max_age_days: 30"))
+    try:
+        yield
+    finally:
+        file.write_text(before)
+        monitored(None)  # the good version is in force again
+        with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+            connection.execute(tables.alarm_episodes.delete())
+
+
+@pytest.mark.parametrize("forecasts", [0.9], indirect=True)
+def test_without_mlflow_the_alarm_is_shown_with_the_fault_and_the_run_fails(
+    forecasts: pd.DataFrame, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(forecasts)
+    nobody = "http://127.0.0.1:9"
+    with alone(project):
+        by_hand = daycast(project, MLFLOW_TRACKING_URI=nobody)
+        machine = daycast(project, "--json", MLFLOW_TRACKING_URI=nobody)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
+        state = monitoring(dataset="tiny", fetch=False, return_state=True)
+    assert by_hand.returncode == machine.returncode == 7, by_hand.stderr
+    assert "ALARM: error: mean absolute error" in by_hand.stdout
+    assert "By horizon step" in by_hand.stdout
+    assert "not logged to MLflow: " in by_hand.stdout
+    assert "daycast: ToolError" in by_hand.stderr
+    assert "check MLFLOW_TRACKING_URI" in by_hand.stderr
+    told = json.loads(machine.stdout)
+    assert told["alarm"]
+    assert (told["error"]["type"], told["error"]["exit_code"]) == ("ToolError", 6)
+    assert "MLFLOW_TRACKING_URI" in told["unlogged"]["fix"]
+    assert state.is_failed()  # scheduled, somebody is told of it
+
+
+def test_without_an_alarm_a_fault_keeps_its_own_exit_code_and_figures_are_told_all_the_same(
+    forecasts: pd.DataFrame, project: Project
+) -> None:
+    with alone(project):
+        done = daycast(project, "--json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["alarm"], told["n_rows"]) == (6, False, len(forecasts))
+    assert "daycast: ToolError" in done.stderr
+
+
+def test_data_that_are_late_are_shown_by_hand_as_an_alarm_with_what_is_wrong_with_them(project: Project) -> None:
+    with age_checked(project):
+        done = daycast(project)
+    assert done.returncode == 7, done.stderr
+    assert "ALARM: late: the newest observation is" in done.stdout
+    assert "daycast: ContractError" in done.stderr
+
+
+def test_an_experiment_that_somebody_deleted_is_named_with_what_brings_it_back(
+    forecasts: pd.DataFrame, project: Project
+) -> None:
+    assert len(forecasts)
+    monitored(None)  # made
+    client = MlflowClient(project.settings.tracking_uri)
+    found = client.get_experiment_by_name("daycast/tiny-monitoring")
+    client.delete_experiment(found.experiment_id)
+    try:
+        with pytest.raises(ToolError, match="the experiment daycast/tiny-monitoring, active") as error:
+            monitored(None)
+    finally:
+        client.restore_experiment(found.experiment_id)
+    assert f"mlflow experiments restore -x {found.experiment_id}" in error.value.fix
+    assert monitored(None).unlogged is None
+
+
+def test_an_alarm_suggests_the_training_that_is_deployed_and_else_one_that_can_start(project: Project) -> None:
+    assert again.command("tiny") == "daycast run dataset=tiny --fetch"
+    plain = project.settings.root / "conf/dataset/plain.yaml"
+    told = yaml.safe_load(plain.with_name("tiny.yaml").read_text())
+    told |= {"name": "plain", "covariates": {"known": {}, "past": [], "static": {}}}
+    plain.write_text(yaml.safe_dump(told))
+    try:
+        with pytest.raises(ConfigError, match="suit the dataset"):
+            project.config("dataset=plain")
+        words = shlex.split(again.command("plain"))
+        assert words[:3] == ["daycast", "run", "dataset=plain"]
+        assert words[-1] == "--fetch"
+        assert project.config(*words[2:-1]).model
+        deployed = ["dataset=plain", "model=[naive,seasonal_naive]", "seed=3"]
+        with get_client(sync_client=True) as prefect:
+            flow = prefect.create_flow_from_name("training")
+            made = prefect.create_deployment(flow, "plain", parameters={"overrides": deployed, "fetch": True})
+            try:
+                suggested = again.command("plain")
+            finally:
+                prefect.delete_deployment(made)
+    finally:
+        plain.unlink()
+    assert suggested == "daycast run dataset=plain 'model=[naive,seasonal_naive]' seed=3 --fetch"

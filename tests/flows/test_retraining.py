@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from flows.deploying import automations
+from flows.monitoring import monitoring
 from flows.training import training
+from mlflow import MlflowClient
 from sqlalchemy import insert
+from tests.flows.test_monitoring import told
 from tests.project import TINY, Project
 
 from daycast.adapters import registry, store, tracking
@@ -24,8 +27,9 @@ from daycast.steps.data import frame
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
 from daycast.steps.trial import trial
-from flows import running
+from flows import running, trials
 
+__all__ = ["told"]
 pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.usefixtures("project")]
 
 NAME, SINCE, TODAY = "daycast-tiny", date(2019, 6, 1), date(2019, 6, 20)
@@ -216,3 +220,81 @@ def test_a_champion_that_somebody_moved_meanwhile_is_not_rolled_back_for_what_an
     with pytest.raises(PromotionError, match=f"version {third}, which took its place meanwhile"):
         retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert number(project) == third
+
+
+@pytest.fixture
+def by_hand(project: Project) -> Iterator[str]:
+    """A champion that somebody made and named in MLflow, without any of daycast's tags; undone afterwards."""
+    before = number(project)
+    client = MlflowClient(project.settings.tracking_uri, project.settings.tracking_uri)
+    made = str(client.create_model_version(NAME, client.get_model_version(NAME, before).source).version)
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", made)
+    yield made
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", before)
+    client.delete_model_version(NAME, made)
+
+
+def in_peace(project: Project) -> retrain.Action:
+    """What the rule says when the cool-down is over and data have come."""
+    config = project.config()
+    later = config.dataset.today() + timedelta(days=config.monitoring.retrain.longest)
+    finished = tracking.finished(project.tracking, "tiny", {})
+    newer = [replace(run, tags={**run.tags, "daycast.data_version": "older"}) for run in finished]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "finished", lambda *_: newer)
+        return retrain.asked(project.settings, config, project.data, later)
+
+
+def test_a_champion_that_daycast_did_not_make_is_trained_again_on_no_trial_and_monitored(
+    project: Project, by_hand: str
+) -> None:
+    asked = in_peace(project)
+    assert (asked.kind, asked.reason) == ("train", f"the champion, version {by_hand}, was not made by daycast")
+    assert retrain.taken_back(project.settings, project.config(), project.data).kind == "wait"
+    assert running.start(monitoring, dataset="tiny", fetch=False).unlogged is None
+
+
+@pytest.mark.parametrize("edited", [None, "last week"])
+def test_a_champion_that_does_not_say_what_it_has_seen_is_trained_again_on_no_trial_and_monitored(
+    project: Project, promoted: tuple[str, str], edited: str | None
+) -> None:
+    now, _ = promoted
+    client = MlflowClient(project.settings.tracking_uri, project.settings.tracking_uri)
+    if edited is None:
+        client.delete_model_version_tag(NAME, now, DATA_UNTIL)
+    else:
+        registry.tag(project.settings.tracking_uri, NAME, now, {DATA_UNTIL: edited})
+    asked, judged = in_peace(project), retrain.taken_back(project.settings, project.config(), project.data)
+    assert asked.kind == "train"
+    assert f"version {now}, does not say what it has seen" in asked.reason
+    assert (judged.kind, "no trial" in judged.reason) == ("wait", True)
+    if edited is None:
+        assert running.start(monitoring, dataset="tiny", fetch=False).unlogged is None
+
+
+def test_a_champion_that_took_the_place_of_one_made_by_hand_is_on_no_trial(
+    project: Project, promoted: tuple[str, str], by_hand: str
+) -> None:
+    now, other = promoted
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", now)
+    lines = store.tables.promotions
+    with store.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        newest = len(champion.moves(project.settings, "tiny"))
+        connection.execute(lines.update().where(lines.c.number == newest).values(from_version=by_hand))
+    judged = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
+    assert judged.reason == f"no trial of version {now}: version {by_hand}, the one before, was not made by daycast"
+    assert other != by_hand
+
+
+def test_people_are_told_of_a_rollback_with_its_series_and_the_version_in_mlflow(
+    project: Project, promoted: tuple[str, str], told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, _ = promoted
+    forecasts(project, now, 0.9)
+    action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
+    assert (action.version, set(action.series)) == (now, {"bus", "rail"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000/")
+    trials.tell_of_rollback.fn("tiny", action)
+    (notice,) = told
+    assert f"series: {', '.join(action.series)}" in notice["message"]
+    assert f"see: http://mlflow.example:5000/#/models/{NAME}/versions/{now}" in notice["message"]

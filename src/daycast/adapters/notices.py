@@ -22,7 +22,7 @@ class Notice:
         cause: why, in words or figures.
         link: page that shows it, or ``None``.
         command: what to run next.
-        series: those it is worst for, worst first.
+        series: those it is worst for, worst first; or in words, that it is about all.
     """
 
     title: str

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import traceback
 import warnings
 
 import typer
 
-from daycast.cli import alerts, champions, data, inspect, interrupt, lineage, operations, past, pipeline, store
+from daycast.cli import alerts, champions, data, faults, inspect, interrupt, lineage, operations, past, pipeline, store
 from daycast.cli.reproduce import reproduce
 from daycast.errors import DaycastError
 
@@ -75,11 +74,7 @@ def main() -> None:
         with interrupt.handled():
             application()()
     except DaycastError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        else:
-            typer.secho(f"daycast: {type(error).__name__}", fg="red", bold=True, err=True)
-            typer.echo(str(error), err=True)
+        faults.tell(error, debug="--debug" in sys.argv)
         if "--json" in sys.argv:
             from daycast.cli import console
 

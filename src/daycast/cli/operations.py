@@ -41,7 +41,7 @@ def up(
         daycast up dataset=cta backtest=living promotion=living --detach
     """
     training = of_training(overrides)
-    here, configured = ready(overrides, debug, fitting=bool(training))
+    here, configured = ready(overrides, debug, fitting=True)  # each morning's training goes by it
     from daycast.cli import console, interrupt, overview
     from flows import programs, servers
 
@@ -135,7 +135,7 @@ def deploy(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = 
         daycast deploy dataset=cta backtest=living promotion=living tuning=none
     """
     training = of_training(overrides)
-    here, configured = ready(overrides, debug, fitting=bool(training))
+    here, configured = ready(overrides, debug, fitting=True)  # each morning's training goes by it
     from daycast.cli import console
     from flows import deploying
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,8 +46,9 @@ def monitor(
         daycast monitor dataset=cta --replay 2019-06-01 2021-11-30 --dry-run
     """
     if replay is not None:
-        if as_of is not None or fetch:
-            raise ConfigError("--replay without --as-of and --fetch", "both", "leave one of them out")
+        if beside := [name for name, given in (("--as-of", as_of is not None), ("--fetch", fetch)) if given]:
+            found = f"--replay beside {' and '.join(beside)}"
+            raise ConfigError("--replay without --as-of and --fetch", found, "leave one of them out")
         from daycast.cli.replay import replay as live
 
         given = trainable(overrides, debug)
@@ -57,19 +58,35 @@ def monitor(
         raise ConfigError("--dry-run with --replay", "--dry-run alone", "monitoring changes nothing: leave it out")
     dataset_alone(overrides)
     _, configured = ready(overrides, debug)
-    from flows.monitoring import monitoring
-    from flows.running import start
-
-    from daycast.cli import console
+    from daycast.cli import console, faults
 
     with console.progress(quiet):
-        found = start(monitoring, dataset=configured.dataset.name, as_of=day(as_of), fetch=fetch)
+        found, fault = _looked(configured.dataset.name, day(as_of), fetch)
     if as_json:
-        console.machine(found)
+        console.machine({**found.model_dump(mode="json"), "error": faults.document(fault)})
     else:
         _monitored(found, configured.dataset.unit)
     if found.alarm:
+        if fault is not None:
+            faults.tell(fault, debug)
         raise typer.Exit(ALARM)
+    if fault is not None:
+        raise fault
+
+
+def _looked(dataset: str, as_of: date | None, fetch: bool) -> tuple[MonitoredRef, Exception | None]:
+    """What the monitoring found, and what went wrong beside. Raises what hindered it from finding anything."""
+    from flows.running import start
+
+    from flows import monitoring
+
+    try:
+        return start(monitoring.monitoring, dataset=dataset, as_of=as_of, fetch=fetch), None
+    except Exception as error:
+        found = monitoring.seen(error)
+        if found is None:
+            raise
+        return found, error
 
 
 def _monitored(found: MonitoredRef, unit: str) -> None:
@@ -98,7 +115,7 @@ def _monitored(found: MonitoredRef, unit: str) -> None:
         worst = f"; worst: {', '.join(one.series)}" if one.series else ""
         console.line(f"  {'ALARM: ' if one.raised else ''}{one.name}: {one.cause}{worst}")
     if found.unlogged is not None:
-        console.line(f"  not logged to MLflow: {found.unlogged}")
+        console.line(f"  not logged to MLflow: {found.unlogged.found}; expected: {found.unlogged.expected}")
     for place in filter(None, (found.windows, found.ledger, found.plot, found.steps_plot, found.link)):
         console.line(f"  {place}")
 

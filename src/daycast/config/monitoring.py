@@ -45,11 +45,11 @@ class Retrain(Section):
 
 
 class ErrorChart(Section):
-    """The cumulative sum of the logarithm of error over what the seasonal naive usually misses on such a day."""
+    """The cumulative sum of the logarithm of error over what the seasonal naive usually misses at such a timestamp."""
 
-    reference: float = Field(description="reference value k: a day adds what its figure exceeds it by, log of a ratio")
+    reference: float = Field(description="reference value k: each timestamp adds what it exceeds it by, log of a ratio")
     limit: float = Field(gt=0, description="decision limit h: the sum that raises the alarm, log of a ratio")
-    most: float = Field(gt=0, description="figure that a day counts with at most, log of a ratio: one day raises none")
+    most: float = Field(gt=0, description="what a timestamp counts with at most, log of a ratio: one raises none")
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> ErrorChart:
@@ -76,8 +76,8 @@ class SkillRule(Section):
 class CoverageChart(Section):
     """The cumulative sum of the share of values outside the 80 % interval, and a floor for the share inside."""
 
-    reference: float = Field(ge=0.2, lt=1, description="reference value k: a day adds what its share exceeds it by")
-    limit: float = Field(gt=0, description="decision limit h: the sum that raises the alarm, days")
+    reference: float = Field(ge=0.2, lt=1, description="reference value k: each timestamp adds what it exceeds it by")
+    limit: float = Field(gt=0, description="decision limit h: the sum that raises the alarm, timestamps")
     window: int = Field(ge=7, description="newest timestamps without an event that the floor is for")
     least: float = Field(ge=0, le=0.8, description="floor: share of values inside, over the window")
 

@@ -181,6 +181,10 @@ class Config(Section):
             raise ValueError("\n".join(dict.fromkeys(faults)))
         return self
 
+    def suiting(self) -> tuple[str, ...]:
+        """Names of the models that suit the dataset."""
+        return tuple(name for name, model in self.model.items() if not self._misfits(name, model))
+
     def _network_faults(self, name: str, model: Recurrent) -> list[str]:
         """Where a network does not suit the backtest and the training loop."""
         judged, faults = self.backtest, []

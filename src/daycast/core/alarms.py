@@ -3,7 +3,8 @@
 Each alarm is a pure function of what is known at a day and says what it found either way. The charts are one-sided
 cumulative sums (Page, 1954): each day adds by how much its figure exceeds the reference value ``k``, never below zero,
 and the sum is held against the decision limit ``h``. A day adds a bounded amount, so that one blizzard raises nothing,
-and the sum is held at twice the limit, so that an alarm ends soon after its cause has.
+and the sum is held at twice the limit, so that an alarm ends soon after its cause has. A day is a timestamp of the
+dataset's grid here: of hourly data, an hour.
 """
 
 from __future__ import annotations
@@ -92,7 +93,12 @@ class Chart:
         return out
 
 
-def error(days: pd.DataFrame, chart: Chart) -> Alarm:
+def counted_in(freq: str) -> str:
+    """What the timestamps of a grid are called, the ``unit`` of charts, which count them whatever lies between two."""
+    return "days" if pd.tseries.frequencies.to_offset(freq) == pd.offsets.Day() else "timestamps"
+
+
+def error(days: pd.DataFrame, chart: Chart, unit: str = "days") -> Alarm:
     """Forecast errors have grown beyond what the seasonal naive forecast usually misses.
 
     The figure of a day is the logarithm of the forecasts' mean absolute error over that of the seasonal naive on such
@@ -111,12 +117,12 @@ def error(days: pd.DataFrame, chart: Chart) -> Alarm:
     size = "in no relation to" if np.isnan(told) else f"{told:.2f} times" if np.isfinite(told) else "beyond any times"
     cause = (
         f"mean absolute error {size} what the seasonal naive usually misses, over the newest "
-        f"{len(newest)} days; cumulative sum {path[-1]:.2f}, {chart.limit:g} raise an alarm"
+        f"{len(newest)} {unit}; cumulative sum {path[-1]:.2f}, {chart.limit:g} raise an alarm"
     )
     return Alarm("error", bool(path[-1] >= chart.limit), float(path[-1]), chart.limit, cause)
 
 
-def coverage(days: pd.DataFrame, chart: Chart, window: int, least: float) -> Alarm:
+def coverage(days: pd.DataFrame, chart: Chart, window: int, least: float, unit: str = "days") -> Alarm:
     """The 80 % intervals have come to hold too few values: nearly none for some days, or too few for long.
 
     The figure of a day is the share of its values outside. Days of an event count for nothing: bands are as wide as
@@ -132,16 +138,16 @@ def coverage(days: pd.DataFrame, chart: Chart, window: int, least: float) -> Ala
     inside = (counted["inside_80"] / counted["n_80"]).to_numpy(float)
     total, newest = float(chart.path(1 - inside)[-1]), inside[-window:]
     if total < chart.limit and len(newest) == window and newest.mean() < least:
-        cause = f"{newest.mean():.0%} of the values of the newest {window} ordinary days lie inside the 80 % interval"
+        cause = f"{newest.mean():.0%} of the values of the newest {window} ordinary {unit} lie inside the 80 % interval"
         return Alarm("coverage", True, float(newest.mean()), least, f"{cause}, {least:.0%} are the least")
     cause = (
-        f"{1 - inside[-7:].mean():.0%} of the values of the newest {len(inside[-7:])} ordinary days lie outside the "
+        f"{1 - inside[-7:].mean():.0%} of the values of the newest {len(inside[-7:])} ordinary {unit} lie outside the "
         f"80 % interval; cumulative sum {total:.2f}, {chart.limit:g} raise an alarm"
     )
     return Alarm("coverage", total >= chart.limit, total, chart.limit, cause)
 
 
-def skill(days: pd.DataFrame, season_length: int, n: int, at_least: int) -> Alarm:
+def skill(days: pd.DataFrame, season_length: int, n: int, at_least: int, unit: str = "days") -> Alarm:
     """Forecasts have been worse than the seasonal naive in most of the newest windows, and are so still.
 
     A window is a season of target days. One bad window raises no alarm, and a loss that has passed raises none any
@@ -159,8 +165,8 @@ def skill(days: pd.DataFrame, season_length: int, n: int, at_least: int) -> Alar
     both = [values[: windows * season_length].reshape(windows, -1).sum(axis=1) for values in (beside, naive)]
     worse = both[0] > both[1]
     cause = (
-        f"worse than the seasonal naive in {int(worse.sum())} of the newest {windows} windows of {season_length} days "
-        f"({at_least} of {n} raise an alarm, the newest among them)"
+        f"worse than the seasonal naive in {int(worse.sum())} of the newest {windows} windows of {season_length} "
+        f"{unit} ({at_least} of {n} raise an alarm, the newest among them)"
     )
     raised = bool(worse.sum() >= at_least and worse[0])
     return Alarm("skill", raised, float(worse.sum()), float(at_least), cause)

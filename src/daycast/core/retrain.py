@@ -42,6 +42,7 @@ class Trial:
         since: the first day that the champion had not seen when it was promoted.
         days: that it has forecast since, and that have come.
         champion: its error; ``previous``: what the champion before would have had; ``naive``: the seasonal naive's.
+        series: those in which it missed by more than the one before, worst first, some at most.
     """
 
     since: date
@@ -49,6 +50,7 @@ class Trial:
     champion: float
     previous: float
     naive: float
+    series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class State:
         trained: day of the newest training; ``None`` if there was none.
         refused: challengers in a row that were refused or rolled back; of an alarm, those since its episode began, as
             what was refused in quiet times says nothing of now.
-        age: days of data that have come since the champion's training; ``None`` without a champion.
+        age: days of data that have come since the champion's training; ``None`` without a champion, or if it does not
+            say what it has seen.
         alarm: the monitoring's verdict of today, in words; ``None`` if it raised none.
         stopgap: whether the champion is a naive baseline, which holds the place until a model is better again.
         trial: of a champion that was promoted not long ago and has one before it; else ``None``.
         seen: whether the newest training saw all the data that there are, so that another one would come out the same.
+        unknown: why nothing can be told of the champion, in words; ``None`` if all can.
     """
 
     trained: date | None
@@ -73,14 +77,23 @@ class State:
     stopgap: bool = False
     trial: Trial | None = None
     seen: bool = False
+    unknown: str | None = None
 
 
 @dataclass(frozen=True)
 class Action:
-    """What to do today, and why, in figures."""
+    """What to do today.
+
+    Attributes:
+        reason: why, in figures.
+        version: number of the one to take back, where that is done.
+        series: those in which it is worst, worst first.
+    """
 
     kind: Kind
     reason: str
+    version: str | None = None
+    series: tuple[str, ...] = ()
 
 
 def cooling(rule: Rule, refused: int) -> int:
@@ -94,18 +107,21 @@ def cooling(rule: Rule, refused: int) -> int:
 def decided(rule: Rule, state: State, today: date) -> Action:
     """What to do today: take back a new champion that does worse, train again, or wait.
 
-    A rollback comes first, as it helps at once. An alarm trains, and so does a champion that is too old, one that does
+    A rollback comes first, as it helps at once. An alarm trains, and so does a champion of which nothing is known, as
+    somebody who moved the alias by hand may have put there, one that is too old, one that does
     worse than the seasonal naive on its trial where the one before would have done so too, or a naive baseline, which
     never raises an alarm as it is what others are held against; none does before the cool-down is over, or on data that
     were trained on already. The cool-down counts from the last training, whatever came of it.
     """
     trial = state.trial if state.trial is not None and state.trial.days >= rule.least else None
     if trial is not None and trial.champion > (1 + rule.worse) * trial.previous:
-        return Action("roll back", _told(rule, trial, "the champion before", trial.previous))
+        return Action("roll back", _told(rule, trial, "the champion before", trial.previous), series=trial.series)
     wait = cooling(rule, state.refused)
     since = None if state.trained is None else (today - state.trained).days
     told = f"the champion was trained on data that end {state.age} days before the newest, {rule.max_age} allowed"
-    if state.age is None:
+    if state.unknown is not None:
+        why = state.unknown
+    elif state.age is None:
         why = "there is no champion"
     elif state.alarm is not None:
         why = f"alarm: {state.alarm}"

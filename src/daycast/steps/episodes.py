@@ -17,7 +17,6 @@ TITLES = {
     "forecasts": ("alarm on forecasts of {dataset}", "no alarm on forecasts of {dataset} any more"),
     "data": ("data of {dataset} are late or missing", "no alarm on data of {dataset} any more"),
 }
-COMMANDS = {"forecasts": "daycast run dataset={dataset} --fetch", "data": "daycast ingest dataset={dataset}"}
 
 
 def follow(settings: Settings, config: Config, found: MonitoredRef, day: date) -> tuple[Episode, ...]:
@@ -46,8 +45,12 @@ def causes(episode: Episode) -> list[str]:
     return [f"{one['name']}: {one['cause']}" for one in episode.seen]
 
 
-def notice(dataset: str, episode: Episode, link: str | None) -> Notice:
-    """What to tell of an episode: the causes with their figures, the series, the link and what to run."""
+def notice(dataset: str, episode: Episode, link: str | None, training: str) -> Notice:
+    """What to tell of an episode: the causes with their figures, the series, the link and what to run.
+
+    Args:
+        training: the command that trains again.
+    """
     begins, ends = (title.format(dataset=dataset) for title in TITLES[episode.topic])
     said = causes(episode)
     series: Sequence[str] = tuple(dict.fromkeys(name for one in episode.seen for name in one["series"]))
@@ -55,5 +58,5 @@ def notice(dataset: str, episode: Episode, link: str | None) -> Notice:
         said = [f"no alarm since {episode.last}; it had begun on {episode.began}, and said last:", *said]
         return Notice(f"daycast: {ends}", "\n".join(said), link, f"daycast monitor dataset={dataset}")
     since = "" if episode.event == "began" else f" still, since {episode.began}"
-    command = COMMANDS[episode.topic].format(dataset=dataset)
+    command = training if episode.topic == "forecasts" else f"daycast ingest dataset={dataset}"
     return Notice(f"daycast: {begins}{since}", "\n".join(said), link, command, tuple(series))

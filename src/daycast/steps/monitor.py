@@ -20,7 +20,7 @@ from daycast.settings import Settings
 from daycast.steps import ledger as ledger_step
 from daycast.steps import watch
 from daycast.steps.data import age, arrays
-from daycast.steps.outcomes import AlarmRef, MonitoredRef
+from daycast.steps.outcomes import AlarmRef, MonitoredRef, Unlogged
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 
@@ -68,7 +68,8 @@ def monitor(settings: Settings, config: Config, data: DataRef) -> MonitoredRef:
         registry.require_answer(settings.tracking_uri)
         return _recorded(settings, found, head, recent)
     except ToolError as error:  # what was found has to be told all the same
-        return found.model_copy(update={"unlogged": error.found})
+        why = Unlogged(expected=error.expected, found=error.found, fix=error.fix)
+        return found.model_copy(update={"unlogged": why})
 
 
 class Look(NamedTuple):

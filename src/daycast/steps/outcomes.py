@@ -16,6 +16,14 @@ class AlarmRef(Reference):
     series: tuple[str, ...] = ()
 
 
+class Unlogged(Reference):
+    """Why MLflow did not take what was found, as ``errors.DaycastError`` has it."""
+
+    expected: str
+    found: str
+    fix: str
+
+
 class MonitoredRef(Reference):
     """How the forecasts in the store turned out.
 
@@ -55,7 +63,7 @@ class MonitoredRef(Reference):
     steps_plot: str | None
     run_id: str | None = None
     link: str | None = None
-    unlogged: str | None = None
+    unlogged: Unlogged | None = None
 
 
 class AlarmsRef(Reference):

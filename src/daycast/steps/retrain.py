@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import pandas as pd
@@ -21,6 +21,7 @@ from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED
 from daycast.steps.trial import trial
 
+MODEL, HORIZON = "daycast.model", "daycast.horizon"  # tags of every version that daycast made
 TRIAL = "daycast.trial"  # tag of a version: which promotion's trial is over, and how it ended
 
 
@@ -58,17 +59,18 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
     if len(moves) and moves["kind"].iloc[-1] == "rollback":
         refused += int(local(moves["decided_at"].iloc[-1]) >= since)
     now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset.name), champion.CHAMPION)
-    until = pd.Timestamp(now.tags[DATA_UNTIL]).date() if now is not None and DATA_UNTIL in now.tags else date.min
+    until = None if now is None else _seen(now)
     newest = arrays(settings, dataset.spec(), data).panel.cutoff.date()
     new = _on_trial(settings, config, data)
     state = State(
         trained=started(own[-1]).date() if own else None,
         refused=refused,
-        age=None if now is None else (newest - until).days,
+        age=None if until is None else (newest - until).days,
         alarm="; ".join(episodes.causes(going)) if going is not None and alarmed else None,
-        stopgap=now is not None and now.tags["daycast.model"] in baselines(config),
+        stopgap=now is not None and now.tags.get(MODEL) in baselines(config),
         trial=new.trial if isinstance(new, _New) and not new.over else None,
         seen=bool(own) and own[-1].tags.get("daycast.data_version") == data.version,
+        unknown=None if now is None else _unknown(now),
     )
     return retrain.decided(config.monitoring.retrain.rule(), state, day)
 
@@ -92,7 +94,7 @@ def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
     if action.kind == "roll back":
         at = {"data": data, "expected": new.number}
         rollback.rollback(settings, config.dataset, new.previous, action.reason, dry_run=False, **at)
-        return action
+        return replace(action, version=new.number)
     beside = f"version {new.number}, of data up to {new.since}, beside version {new.previous}"
     if not new.over:
         return Action("wait", f"{beside}, is on trial, and does no worse so far")
@@ -132,13 +134,17 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     now = registry.by_alias(settings.tracking_uri, name, champion.CHAMPION)
     if now is None or moves.empty or moves["to_version"].iloc[-1] != now.number:
         return "the history knows of no promotion of this champion"
-    since = pd.Timestamp(now.tags[DATA_UNTIL]).date()
+    since, unknown = _seen(now), _unknown(now)
+    if since is None or unknown is not None:
+        return f"no trial: {unknown}"
     promotion, end = f"promotion {moves['number'].iloc[-1]}", since + timedelta(days=rule.trial)
     before = history.before(moves, now.number)
     previous = next((v for v in versions if v.number == before), None)
     judged = now.tags.get(TRIAL, "").startswith(f"{promotion}: ")
     if moves["kind"].iloc[-1] != "promotion" or previous is None or judged or not rule.trial:
         return f"version {now.number}, of data up to {since}, is on no trial"
+    if MODEL not in previous.tags or HORIZON not in previous.tags:
+        return f"no trial of version {now.number}: version {before}, the one before, was not made by daycast"
     over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
         on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))
@@ -147,3 +153,20 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     except DaycastError as error:
         return f"version {previous.number}, the champion before, does not forecast: {error.found}"
     return _New(promotion, now.number, previous.number, since, on, over)
+
+
+def _seen(version: registry.Version) -> date | None:
+    """The last day of the data that a version has seen; ``None`` if it does not say so."""
+    try:
+        return pd.Timestamp(version.tags[DATA_UNTIL]).date()
+    except (KeyError, ValueError):  # tags can be removed and edited in the registry's UI
+        return None
+
+
+def _unknown(version: registry.Version) -> str | None:
+    """Why nothing can be told of a champion that somebody put there by hand, or whose tags are gone."""
+    if MODEL not in version.tags:
+        return f"the champion, version {version.number}, was not made by daycast"
+    if _seen(version) is None:
+        return f"the champion, version {version.number}, does not say what it has seen: no date in its tag {DATA_UNTIL}"
+    return None

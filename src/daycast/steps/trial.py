@@ -9,6 +9,7 @@ import pandas as pd
 
 from daycast.adapters import registry, store
 from daycast.config import Dataset
+from daycast.core.alarms import WORST
 from daycast.core.realised import matured
 from daycast.core.retrain import Trial
 from daycast.settings import Settings
@@ -55,8 +56,11 @@ def trial(
     both = rows.merge(other[[*KEYS, "y_hat"]].rename(columns={"y_hat": "other"}), on=KEYS)
     if both.empty:
         return None
-    errors = {name: float((both[name] - both["y"]).abs().mean()) for name in ("y_hat", "other", "naive")}
-    return Trial(since, both["ds"].dt.normalize().nunique(), errors["y_hat"], errors["other"], errors["naive"])
+    missed = pd.DataFrame({name: (both[name] - both["y"]).abs() for name in ("y_hat", "other", "naive")})
+    more = (missed["y_hat"] - missed["other"]).groupby(both["unique_id"]).sum()
+    worst = tuple(str(name) for name in more[more > 0].nlargest(WORST).index)
+    errors = [float(missed[name].mean()) for name in ("y_hat", "other", "naive")]
+    return Trial(since, both["ds"].dt.normalize().nunique(), *errors, worst)
 
 
 def forecasts(settings: Settings, data: DataRef, version: registry.Version, cutoffs: pd.DatetimeIndex) -> pd.DataFrame:

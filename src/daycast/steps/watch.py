@@ -80,12 +80,12 @@ def alarms_of(of: Seen, config: Config, ages: Sequence[int]) -> dict[pd.Timestam
 
 
 def _of_forecasts(days: pd.DataFrame, config: Config) -> tuple[Alarm, ...]:
-    rule = config.monitoring
+    rule, unit = config.monitoring, alarms.counted_in(config.dataset.freq)
     error, held = rule.error, rule.coverage
     return (
-        alarms.error(days, Chart(error.reference, error.limit, error.most)),
-        alarms.skill(days, config.dataset.season_length, rule.skill.windows, rule.skill.at_least),
-        alarms.coverage(days, Chart(held.reference, held.limit, 1.0), held.window, held.least),
+        alarms.error(days, Chart(error.reference, error.limit, error.most), unit),
+        alarms.skill(days, config.dataset.season_length, rule.skill.windows, rule.skill.at_least, unit),
+        alarms.coverage(days, Chart(held.reference, held.limit, 1.0), held.window, held.least, unit),
     )
 
 

@@ -166,6 +166,12 @@ def required(uri: str, name: str, alias: str) -> Version:
     return version
 
 
+def link(uri: str, name: str, number: str | None) -> str | None:
+    """Address of a version, or without a number of its model, in the server's UI; ``None`` without a server."""
+    page = f"{uri.rstrip('/')}/#/models/{name}" if uri.startswith("http") else None
+    return page if page is None or number is None else f"{page}/versions/{number}"
+
+
 def _by_number(uri: str, name: str, number: str) -> Version:
     with connected(uri) as client:
         return _with_aliases(client, name, [client.get_model_version(name, number)])[0]
