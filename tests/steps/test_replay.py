@@ -23,7 +23,7 @@ from daycast.adapters import registry, store
 from daycast.config import Config
 from daycast.errors import ConfigError
 from daycast.settings import Settings
-from daycast.steps import champion, diary, replay, serving
+from daycast.steps import champion, diary, replay, serving, train
 from daycast.steps.data import arrays, frame
 from daycast.steps.diary import Day, Event
 from daycast.steps.outcomes import ReplayedRef
@@ -397,3 +397,23 @@ def test_a_replay_that_is_killed_as_a_baseline_takes_a_refused_winner_s_place_go
     ]
     assert [line[:3] for line in made.moves()] == [["promotion", None, standing.number]]
     assert made.moves()[0][3].startswith("the best baseline, as there is no champion and lightgbm failed: ")
+
+
+def test_a_replay_s_versions_are_of_its_own_runs_while_another_registers_the_same_models(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = project.config("model=[seasonal_naive]", *OVERRIDES[1:]), project.data.until(date(2019, 6, 2))
+    one, other = (replay.isolated(project.settings, project.settings.state / "replay" / n) for n in ("one", "other"))
+    register = registry.register
+
+    def after_the_other(*given: Any) -> registry.Version:
+        monkeypatch.setattr(registry, "register", register)
+        train.train(other, config, data)
+        return register(*given)
+
+    monkeypatch.setattr(registry, "register", after_the_other)
+    train.train(one, config, data)
+    for own in (one, other):
+        (made,) = registry.versions(own.tracking_uri, "daycast-tiny")
+        folder = registry.load(own.tracking_uri, "daycast-tiny", made.number).folder
+        assert made.tags["daycast.run_id"] in (folder / "artifacts" / "card.md").read_text()
