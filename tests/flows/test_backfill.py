@@ -19,8 +19,10 @@ from flows.backfill import backfill
 from sqlalchemy import update
 from tests.flows.test_forecasting import champion, scrambled, stored
 from tests.project import Project, environment
+from typer.testing import CliRunner
 
 from daycast.adapters import registry, store
+from daycast.cli import application
 from daycast.config import dataset_only
 from daycast.errors import ConfigError, HistoryError, PromotionError
 from daycast.steps.backfill import plan
@@ -92,6 +94,19 @@ def test_training_as_of_a_day_takes_no_champions_place_that_has_seen_later_ones(
     assert then.version.tags[WON_THEN] == then.outcome.run.run_id
     with store.opened(settings.store_url) as engine:
         assert then.version.number not in set(store.read_promotions(engine, "tiny")["to_version"])
+
+
+def test_a_dry_run_does_not_promise_the_place_to_what_won_as_of_a_day(then: Then) -> None:
+    with environment(then.project.settings):
+        shown, told = (
+            CliRunner().invoke(application(), ["promote", "dataset=tiny", "--dry-run", *more], catch_exceptions=False)
+            for more in ((), ("--json",))
+        )
+    assert "nothing was judged: it won as of a past day, and the champion has seen later ones\n" in shown.stdout
+    assert f"Champion then: {then.version.tags['daycast.model']} would be version" in shown.stdout
+    assert "Champion: " not in shown.stdout
+    made = json.loads(told.stdout)
+    assert (made["version"]["version"], made["version"]["in_force"]) == (then.version.number, False)
 
 
 def test_the_baseline_of_a_training_as_of_a_day_stands_in_for_none_that_has_seen_later_ones(
