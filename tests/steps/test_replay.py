@@ -247,7 +247,9 @@ def test_a_break_raises_an_alarm_trains_and_never_twice_in_a_cool_down(life: Liv
     assert all((b - a).days >= 4 for a, b in pairwise(trainings))
 
 
-def test_alarms_are_counted_as_the_episodes_that_people_are_told_of(life: Lived, config: Config, tmp_path: Path) -> None:
+def test_alarms_are_counted_as_the_episodes_that_people_are_told_of(
+    life: Lived, config: Config, tmp_path: Path
+) -> None:
     raised = [day.day for day in life.days if day.standing.alarmed == day.day]
     assert any(1 < (b - a).days <= config.monitoring.calm_days for a, b in pairwise(raised))  # a quiet day between
     with store.opened(f"sqlite:///{tmp_path}/store.db") as engine:

@@ -34,9 +34,7 @@ def keep(settings: Settings, config: Config, panel: Panel, data_version: str) ->
         )
 
 
-def read(
-    settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Timestamp | None = None
-) -> pd.DataFrame:
+def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
     """The ledger's rows of target days up to ``until``, of each cutoff those of the version that served.
 
     Rows of versions that had seen something after their cutoffs tell nothing of how they forecast, and are left out:
