@@ -180,6 +180,10 @@ MISTAKES: dict[str, tuple[Callable[[Body], object], str]] = {
     "text in y": (one("y", "many", 3), "y"),
     "a list as a name": (one("unique_id", ["bus"]), "unique_id"),
     "values beyond all measure": (each("holiday", 1e300), "`holiday` reaches 1e+300, of the example 0"),
+    "values whose forecast is not finite": (
+        lambda b: [r.update(y=1.7e308) for r in b["dataframe_records"] if r["y"] is not None],
+        "found:    ",
+    ),
     "nothing observed": (each("y", None), "at least one observed value"),
     "no rows": (lambda b: b.update(dataframe_records=[]), ""),
     "columns without rows": (
@@ -196,6 +200,20 @@ def test_a_request_that_can_not_be_answered_is_refused_with_the_reason(server: s
     answer = ask(server, edited(change))
     assert answer.status_code == 400, answer.text
     assert told in answer.text
+
+
+def test_what_mlflow_drops_or_turns_into_numbers_before_the_model_is_asked_is_answered(server: str) -> None:
+    misspelt = ask(server, {**body(frame()), "params": {"horison": 1}})
+    assert rows(misspelt)["step"].max() == HORIZON
+    known = frame()
+    as_flags = body(known, form="records")
+    for row in as_flags["dataframe_records"]:
+        row["y"] = None if row["y"] is None else True
+    ones = rows(ask(server, body(known.assign(y=known["y"].where(known["y"].isna(), 1.0)))))
+    pd.testing.assert_frame_equal(rows(ask(server, as_flags)), ones)
+    parquet = known.assign(y=known["y"].notna()).to_parquet()
+    kind = {"Content-Type": "application/vnd.apache.parquet"}
+    assert httpx.post(f"{server}/invocations", content=parquet, headers=kind, timeout=60).status_code == 400
 
 
 def test_parquet_is_taken_and_csv_is_not(server: str, version: registry.Loaded) -> None:

@@ -52,7 +52,7 @@ def test_former_champions_are_named_newest_first_and_the_last_one_too_if_there_i
 def test_one_rollback_after_the_other_goes_further_back(
     told: tuple[tuple[str, str | None, str], ...], champion: str, before: str | None
 ) -> None:
-    assert history.before(moves(*told), champion) == before
+    assert next(iter(history.former(moves(*told), champion)), None) == before
 
 
 @pytest.mark.parametrize(

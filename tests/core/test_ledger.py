@@ -125,5 +125,24 @@ def test_of_two_versions_that_forecast_from_a_cutoff_the_one_that_served_counts(
 ) -> None:
     rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came())).assign(made_at=pd.Timestamp(first, tz="UTC"))
     other = rows[rows["cutoff"] == DAYS[20]].assign(model_version="2", made_at=pd.Timestamp(second, tz="UTC"))
-    found = ledger.serving(pd.concat([rows, other]))
+    found = ledger.serving(pd.concat([rows, other]), "UTC")
     assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [[serves], ["1"]]
+
+
+@pytest.mark.parametrize(
+    ("zone", "morning", "again", "serves"),
+    [
+        ("America/Chicago", "2024-01-22 06:00", "2024-01-22 19:00", "2"),  # the next day in UTC: no value has come
+        ("America/Chicago", "2024-01-22 06:00", "2024-01-23 01:00", "1"),
+        ("Asia/Tokyo", "2024-01-22 06:00", "2024-01-22 23:00", "2"),
+        ("Asia/Tokyo", "2024-01-22 06:00", "2024-01-23 08:00", "1"),  # still the day before in UTC
+    ],
+)
+def test_whether_a_value_had_come_is_asked_by_the_clock_of_the_data(
+    zone: str, morning: str, again: str, serves: str
+) -> None:
+    first, second = (pd.Timestamp(time, tz=zone).tz_convert("UTC") for time in (morning, again))
+    rows = sums(ledger.judged(forecasts([20], horizon=2), came())).assign(made_at=first)
+    other = rows.assign(model_version="2", made_at=second)
+    found = ledger.serving(pd.concat([rows, other]), zone)
+    assert found["model_version"].unique().tolist() == [serves]

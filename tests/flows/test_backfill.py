@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,16 +19,19 @@ from flows.backfill import backfill
 from sqlalchemy import update
 from tests.flows.test_forecasting import champion, scrambled, stored
 from tests.project import Project, environment
+from typer.testing import CliRunner
 
 from daycast.adapters import registry, store
+from daycast.cli import application
 from daycast.config import dataset_only
 from daycast.errors import ConfigError, HistoryError, PromotionError
 from daycast.steps.backfill import plan
 from daycast.steps.data import frame
+from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
 from daycast.steps.outcomes import BackfilledRef, Outcome
 from daycast.steps.promote import WON_THEN
-from daycast.steps.register import DATA_UNTIL
+from daycast.steps.register import BASELINE, DATA_UNTIL
 from daycast.steps.restore import restore
 from flows import running
 
@@ -91,6 +94,39 @@ def test_training_as_of_a_day_takes_no_champions_place_that_has_seen_later_ones(
     assert then.version.tags[WON_THEN] == then.outcome.run.run_id
     with store.opened(settings.store_url) as engine:
         assert then.version.number not in set(store.read_promotions(engine, "tiny")["to_version"])
+
+
+def test_a_dry_run_does_not_promise_the_place_to_what_won_as_of_a_day(then: Then) -> None:
+    with environment(then.project.settings):
+        shown, told = (
+            CliRunner().invoke(application(), ["promote", "dataset=tiny", "--dry-run", *more], catch_exceptions=False)
+            for more in ((), ("--json",))
+        )
+    assert "nothing was judged: it won as of a past day, and the champion has seen later ones\n" in shown.stdout
+    assert f"Champion then: {then.version.tags['daycast.model']} would be version" in shown.stdout
+    assert "Champion: " not in shown.stdout
+    made = json.loads(told.stdout)
+    assert (made["version"]["version"], made["version"]["in_force"]) == (then.version.number, False)
+
+
+def test_the_baseline_of_a_training_as_of_a_day_stands_in_for_none_that_has_seen_later_ones(
+    then: Then, tmp_path: Path
+) -> None:
+    project, name = then.project, then.version.name
+    assert BASELINE in then.version.tags
+    fresh = replace(project.settings, store_url=f"sqlite:///{tmp_path}/store.db")  # nobody was champion
+    with environment(project.settings):
+        champion = registry.required(fresh.tracking_uri, name, "champion").number
+        registry.unset_alias(fresh.tracking_uri, name, "champion")
+        try:
+            made = forecast(fresh, dataset_only(fresh.root, "tiny"), project.data)
+        finally:
+            registry.set_alias(fresh.tracking_uri, name, "champion", champion)
+    assert made.role == "baseline"
+    served = registry.find(fresh.tracking_uri, name, made.served_by.version)
+    assert served is not None
+    assert int(served.number) < int(then.version.number)
+    assert served.tags[DATA_UNTIL] > then.version.tags[DATA_UNTIL]
 
 
 def test_days_that_a_version_has_seen_beyond_are_not_forecast_by_it(then: Then) -> None:
@@ -197,6 +233,7 @@ def test_training_as_of_a_day_does_not_move_by_a_bit_when_all_later_data_are_scr
     project, given = then.project, ("model=[naive,seasonal_naive,gru]", "seed=29")
     day = date(2019, 10, 15)  # the last one that `scrambled` leaves alone
     with environment(project.settings):
+        challenger = registry.required(project.settings.tracking_uri, then.version.name, "challenger")
         before = project.train(*given, as_of=day)
         ingest(project.settings, "tiny", from_file=scrambled(project, tmp_path))
         try:
@@ -212,3 +249,6 @@ def test_training_as_of_a_day_does_not_move_by_a_bit_when_all_later_data_are_scr
     assert before.champion is not None
     assert after.champion is not None
     assert after.champion.model == before.champion.model
+    kept = registry.required(project.settings.tracking_uri, then.version.name, "challenger")
+    assert kept.number == challenger.number  # it has seen later days
+    assert challenger.tags[DATA_UNTIL] > day.isoformat()

@@ -35,6 +35,7 @@ from daycast.steps.data import frame
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
 from daycast.steps.outcomes import ForecastRef, Outcome
+from daycast.steps.register import DATA_UNTIL
 from flows import anyway
 
 __all__ = ["told"]
@@ -143,9 +144,8 @@ def test_data_that_end_before_those_of_an_earlier_forecast_are_told(project: Pro
 def test_one_broken_version_after_the_other_leads_to_the_best_baseline_and_then_to_no_version_at_all(
     project: Project, champions: list[str]
 ) -> None:
-    baseline = next(
-        v.number for v in registry.versions(project.settings.tracking_uri, NAME) if "daycast.baseline" in v.tags
-    )
+    naive = [v for v in registry.versions(project.settings.tracking_uri, NAME) if "daycast.baseline" in v.tags]
+    baseline = max(naive, key=lambda v: (v.tags[DATA_UNTIL], int(v.number))).number
     with broken(project.settings, *champions):
         third = project.forecast()
     with broken(project.settings, *champions, *({baseline} - {*champions})):

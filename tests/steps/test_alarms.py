@@ -52,7 +52,7 @@ def kept(config: Config, whole: Table, first: str, last: str, folder: Path) -> t
         ]
         store.write_forecasts(engine, "here", pd.concat(made), ("day_type_naive", "1"), LINEAGE)
         store.judge(engine, "here", panel.cutoff, timedelta(days=28), "data1", lambda rows: ledger.judged(rows, panel))
-        sums = ledger.serving(store.read_ledger(engine, "here"))
+        sums = ledger.serving(store.read_ledger(engine, "here"), config.dataset.timezone)
     assert sums["ds"].nunique() == len(days)
     return sums, panel
 

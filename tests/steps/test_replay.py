@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from daycast.adapters import registry, store
 from daycast.config import Config
 from daycast.errors import ConfigError
 from daycast.settings import Settings
-from daycast.steps import champion, diary, replay, rollback, serving
+from daycast.steps import champion, diary, replay, rollback, serving, train
 from daycast.steps.data import arrays, frame
 from daycast.steps.diary import Day, Event
 from daycast.steps.outcomes import ReplayedRef
@@ -136,7 +136,7 @@ def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
         kill((*given, 2), lambda: (folder / "mlflow.db").is_file())  # in its first training, by processes of its own
         own = replay.isolated(project.settings, folder)
         for point, n_lines in (("alias", 0), ("line", 1)):  # gone on with after the first, it comes to the second
-            assert died_in_a_rollback(point, given)
+            assert died(dying_in_a_rollback, point, given)
             days, moves = diary.read(folder / replay.DIARY), champion.moves(own, "tiny")
             back = registry.by_alias(own.tracking_uri, "daycast-tiny", "champion")
             assert moves["kind"].tolist().count("rollback") == n_lines
@@ -157,9 +157,9 @@ def kill(given: tuple[object, ...], when: Callable[[], bool]) -> None:
     process.join()
 
 
-def died_in_a_rollback(point: str, given: tuple[object, ...]) -> bool:
-    """Live until a rollback, in a process that is killed in it; whether it came to one."""
-    process = multiprocessing.get_context("spawn").Process(target=dying_in_a_rollback, args=(point, *given))
+def died(target: Callable[..., None], point: str, given: tuple[object, ...]) -> bool:
+    """Live in a process that is killed at a point; whether it came to that."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(point, *given))
     process.start()
     process.join(240)
     return process.exitcode == -signal.SIGKILL
@@ -182,6 +182,23 @@ def dying_in_a_rollback(point: str, *given: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
         patched.setattr(rollback, "rollback", rolled_back)
+        replay.replay(*given)
+
+
+def dying_in_its_beginning(point: str, *given: Any) -> None:
+    """A replay that dies as its first champion is made: before the move's line, or before the diary's."""
+    set_alias = registry.set_alias
+
+    def then_die(uri: str, name: str, alias: str, number: str) -> None:
+        set_alias(uri, name, alias, number)
+        if alias == "champion":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if point == "alias":
+            patched.setattr(registry, "set_alias", then_die)
+        else:
+            patched.setattr(diary, "append", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         replay.replay(*given)
 
 
@@ -228,6 +245,21 @@ def test_a_break_raises_an_alarm_trains_and_never_twice_in_a_cool_down(life: Liv
     assert any((event.trained or "").startswith("alarm") for event in events)
     assert len(trainings) >= 2
     assert all((b - a).days >= 4 for a, b in pairwise(trainings))
+
+
+def test_alarms_are_counted_as_the_episodes_that_people_are_told_of(
+    life: Lived, config: Config, tmp_path: Path
+) -> None:
+    raised = [day.day for day in life.days if day.standing.alarmed == day.day]
+    assert any(1 < (b - a).days <= config.monitoring.calm_days for a, b in pairwise(raised))  # a quiet day between
+    with store.opened(f"sqlite:///{tmp_path}/store.db") as engine:
+        for day in life.days[1:]:
+            seen = {"forecasts": [{"name": "error"}] if day.day in raised else []}
+            store.follow_alarms(engine, "tiny", day.day, seen, timedelta(days=config.monitoring.calm_days))
+        with engine.connect() as connection:
+            began = [row.began for row in connection.execute(store.tables.alarm_episodes.select())]
+    assert [event.day for event in life.events("alarm")] == began
+    assert life.made.n_alarms == len(began)
 
 
 def test_a_promotion_changes_who_forecasts_and_a_failed_trial_changes_it_back(life: Lived) -> None:
@@ -344,3 +376,46 @@ def test_a_life_that_is_being_lived_is_not_lived_by_another_process_too(project:
     assert process.exitcode == 0
     days = [day.day for day in diary.read(folder / replay.DIARY)]
     assert days == [d.date() for d in pd.date_range("2019-06-02", last)]
+
+
+@pytest.mark.parametrize("point", ["alias", "diary"])
+def test_a_replay_that_is_killed_as_a_baseline_takes_a_refused_winner_s_place_goes_on(
+    project: Project, point: str
+) -> None:
+    seed = f"seed={['alias', 'diary'].index(point)}"  # a replay of its own
+    never = "promotion.champion.coverage=[0.999,1]"  # asked of the winner alone
+    config = project.config(*(o for o in OVERRIDES if "coverage" not in o), never, seed)
+    given = project.settings, config, project.data, FIRST, date(2019, 6, 4)
+    own = replay.isolated(project.settings, replay.place(*given[:4]))
+    assert died(dying_in_its_beginning, point, given)
+    standing = registry.required(own.tracking_uri, "daycast-tiny", "champion")
+    assert standing.tags["daycast.model"] == "seasonal_naive"
+    assert len(champion.moves(own, "tiny")) == (0 if point == "alias" else 1)
+    made = lived(project, config, project.data, date(2019, 6, 4))
+    assert [d.day for d in made.days] == [date(2019, 6, 2), FIRST, date(2019, 6, 4)]
+    assert made.days[0].standing.champion == standing.number
+    assert [(e.kind, e.version, e.model) for e in made.days[0].events] == [
+        ("promotion", standing.number, "seasonal_naive")
+    ]
+    assert [line[:3] for line in made.moves()] == [["promotion", None, standing.number]]
+    assert made.moves()[0][3].startswith("the best baseline, as there is no champion and lightgbm failed: ")
+
+
+def test_a_replay_s_versions_are_of_its_own_runs_while_another_registers_the_same_models(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = project.config("model=[seasonal_naive]", *OVERRIDES[1:]), project.data.until(date(2019, 6, 2))
+    one, other = (replay.isolated(project.settings, project.settings.state / "replay" / n) for n in ("one", "other"))
+    register = registry.register
+
+    def after_the_other(*given: Any) -> registry.Version:
+        monkeypatch.setattr(registry, "register", register)
+        train.train(other, config, data)
+        return register(*given)
+
+    monkeypatch.setattr(registry, "register", after_the_other)
+    train.train(one, config, data)
+    for own in (one, other):
+        (made,) = registry.versions(own.tracking_uri, "daycast-tiny")
+        folder = registry.load(own.tracking_uri, "daycast-tiny", made.number).folder
+        assert made.tags["daycast.run_id"] in (folder / "artifacts" / "card.md").read_text()

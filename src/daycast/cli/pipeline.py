@@ -183,7 +183,7 @@ def promote(
         judged = step.judged(here, configured.dataset.name, found.run_id, configured.promotion)
     if not as_json:
         summary.show_checks(judged)
-    version = judged.version
+    version = judged.version.model_copy(update={"in_force": not judged.of_the_past})
     if not dry_run:
         version = step.obey(here, configured.dataset.name, found.run_id, judged, configured.promotion)
     told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "may": judged.may}

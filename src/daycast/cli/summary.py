@@ -144,8 +144,11 @@ def show_decision(decision: Decision, version: VersionRef, dry_run: bool, alread
 
 def show_checks(judged: Judged) -> None:
     """The gate's checks as a table, and the verdict."""
+    if judged.of_the_past:
+        console.line("  nothing was judged: it won as of a past day, and the champion has seen later ones")
+        return
     if not judged.checks:
-        console.line("  nothing was judged: it won as of a past day, or is champion by other means than this run")
+        console.line("  nothing was judged: it is champion by other means than this run")
         return
     if judged.champion == judged.version.version:
         console.line(f"  version {judged.champion} is champion already; what this run's gate said of it then:")

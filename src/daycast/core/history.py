@@ -24,11 +24,6 @@ def former(moves: pd.DataFrame, champion: str | None) -> list[str]:
     return stood[::-1] if champion == last else _over(stood, last, champion)[::-1]
 
 
-def before(moves: pd.DataFrame, champion: str) -> str | None:
-    """The champion whose place a champion took, or ``None``; as ``former``."""
-    return next(iter(former(moves, champion)), None)
-
-
 def served(moves: pd.DataFrame, version: str) -> list[tuple[pd.Timestamp, pd.Timestamp | None]]:
     """When a version was champion: from, to; ``None`` where it still is.
 

@@ -90,16 +90,21 @@ def told(sums: Rows, by: Sequence[str]) -> Rows:
         )
 
 
-def serving(sums: Rows) -> Rows:
+def serving(sums: Rows, timezone: str) -> Rows:
     """Of each cutoff the rows of the version that served, as more than one may have forecast it.
 
     That is the one that forecast it last before any of its values came; where all came too late, as in a backfill, the
     first: who makes up for it later rewrites nothing.
+
+    Args:
+        sums: the ledger's rows, ``made_at`` in UTC.
+        timezone: of ``ds``.
     """
     if sums.empty:
         return sums
     made = sums.groupby(["cutoff", *VERSION]).agg(made_at=("made_at", "max"), ds=("ds", "min")).reset_index()
-    late = made["made_at"].dt.tz_localize(None) >= made["ds"] + pd.Timedelta(days=1)
+    here = made["made_at"].dt.tz_convert(timezone).dt.tz_localize(None)
+    late = here >= made["ds"] + pd.Timedelta(days=1)
     order = made["made_at"].astype("int64").where(late, -made["made_at"].astype("int64"))
     first = made.assign(late=late, order=order).sort_values(["late", "order"], kind="stable")
     return sums.merge(first.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])

@@ -36,7 +36,7 @@ def alarms(settings: Settings, config: Config, data: DataRef, first: date) -> Al
     if not len(days):
         raise ConfigError(f"a day up to {panel.cutoff.date()}", str(first), "give an earlier one")
     ledger_step.keep(settings, config, panel, data.version)
-    sums = ledger_step.read(settings, dataset.name, panel.cutoff)
+    sums = ledger_step.read(settings, dataset, panel.cutoff)
     found = watch.alarms_of(watch.seen(panel, sums, config.monitoring, len(days)), config, [0] * len(days))
     rows = pd.DataFrame(
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -221,5 +222,7 @@ def _seeds(settings: Settings, config: Config, data: DataRef, fold: FoldRef, tun
         rows = backtest.with_actuals(backtest.forecasts(member, whole, fold.fold()), whole)
         scores.append(metrics.score(judge.scored(config, rows), scales).overall[_point(config)])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SEEDS).write_text(json.dumps(scores))
+    part = folder / f".{SEEDS}-{uuid4().hex}"  # another run may read it meanwhile
+    part.write_text(json.dumps(scores))
+    part.replace(folder / SEEDS)
     return scores

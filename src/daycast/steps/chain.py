@@ -26,7 +26,7 @@ from daycast.steps import serving
 from daycast.steps.champion import CHAMPION, moves, present, whole
 from daycast.steps.data import arrays
 from daycast.steps.reference import DataRef, VersionRef
-from daycast.steps.register import BASELINE
+from daycast.steps.register import BASELINE, DATA_UNTIL
 
 PREVIOUS, BEST_BASELINE, NAIVE = "previous_champion", "baseline", "seasonal_naive"  # ranks after the champion, in order
 NO_VERSION = "none"  # version and run of what is in no registry
@@ -144,8 +144,9 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
 
 
 def _baselines(found: dict[str, registry.Version]) -> list[str]:
-    """Numbers of the naive versions, newest first: each was the best one of its run."""
-    return [n for n in sorted(found, key=int, reverse=True) if BASELINE in found[n].tags]
+    """Numbers of the naive versions, those of the newest data first: each was the best one of its run."""
+    own = [n for n in found if BASELINE in found[n].tags]
+    return sorted(own, key=lambda n: (found[n].tags.get(DATA_UNTIL, ""), int(n)), reverse=True)
 
 
 def _champion(settings: Settings, dataset: str, number: str, reasons: list[str]) -> registry.Loaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from daycast.adapters import registry, store
-from daycast.config import Config
+from daycast.config import Config, Dataset
 from daycast.core import ledger as core
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
@@ -34,7 +34,7 @@ def keep(settings: Settings, config: Config, panel: Panel, data_version: str) ->
         )
 
 
-def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
+def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
     """The ledger's rows of target days up to ``until``, of each cutoff those of the version that served.
 
     Rows of versions that had seen something after their cutoffs tell nothing of how they forecast, and are left out:
@@ -42,10 +42,10 @@ def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timest
     MLflow does not answer: alarms have to be raised on such days too.
     """
     with store.opened(settings.store_url) as engine:
-        sums = store.read_ledger(engine, dataset, since)
+        sums = store.read_ledger(engine, dataset.name, since)
     try:
         registry.require_answer(settings.tracking_uri)
-        found = registry.versions(settings.tracking_uri, registry.model_name(dataset))
+        found = registry.versions(settings.tracking_uri, registry.model_name(dataset.name))
     except ToolError:
         found = []
     # By their runs too: numbers start anew in another registry.
@@ -57,4 +57,4 @@ def read(settings: Settings, dataset: str, until: pd.Timestamp, since: pd.Timest
     by = zip(sums["model_version"], sums["run_id"], strict=True)
     of = pd.Series([seen.get(one, pd.NaT) for one in by], index=sums.index, dtype="datetime64[ns]")
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
-    return core.serving(sums).sort_values(["cutoff", "ds"], ignore_index=True)
+    return core.serving(sums, dataset.timezone).sort_values(["cutoff", "ds"], ignore_index=True)

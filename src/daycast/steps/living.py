@@ -51,13 +51,12 @@ class Life:
             PromotionError: not even a baseline may.
         """
         why = "there is no champion"
-        run, _ = train.train(self.settings, self.config, self.data.until(day), self.pool)
-        won = promote.promote(self.settings, self.config.dataset.name, run.run_id)
-        told = {"version": won.version, "model": won.model}
+        first = self._first(day)
+        told = {"version": first.number, "model": first.tags["daycast.model"]}
         event = Event(day=day, kind="promotion", reason="the first champion", trained=why, **told)
         standing = Standing(
-            champion=won.version,
-            model=won.model,
+            champion=first.number,
+            model=first.tags["daycast.model"],
             champion_trained=day,
             previous=None,
             since=day,
@@ -75,8 +74,10 @@ class Life:
         forecast.keep(self.settings, self.data, version, self.stretches.rows(version, [cutoff]))
         raised = alarms.raised(monitor.look(self.settings, self.config, self.data.until(day)).alarms, "forecasts")
         told = "; ".join(f"{one.name}: {one.cause}" for one in raised) or None
-        if told and (before.alarmed is None or (day - before.alarmed).days > self.config.monitoring.calm_days):
-            before = before.model_copy(update={"refused_since": 0})  # another episode
+        calm = self.config.monitoring.calm_days
+        begins = told is not None and (before.alarmed is None or (day - before.alarmed).days > calm)
+        if begins:  # another episode
+            before = before.model_copy(update={"refused_since": 0})
         state = retrain.State(
             trained=before.trained,
             refused=before.refused_since if told else before.refused,
@@ -86,8 +87,7 @@ class Life:
             trial=self._trial(day, before),
         )
         action = retrain.decided(self.config.monitoring.retrain.rule(), state, day)
-        new = told is not None and (before.alarmed is None or (day - before.alarmed).days > 1)
-        events = [Event(day=day, kind="alarm", reason=told)] if told and new else []
+        events = [Event(day=day, kind="alarm", reason=told)] if told and begins else []
         standing = before.model_copy(update={"alarmed": day} if told else {})
         if action.kind == "roll back":
             event, changes = self._rolled_back(day, action.reason, before)
@@ -116,6 +116,19 @@ class Life:
                 )
             self._versions[number] = found
         return self._versions[number]
+
+    def _first(self, day: date) -> registry.Version:
+        """The first champion; there already where a kill came after it.
+
+        To judge again would be to judge a winner that was refused beside the baseline that took its place.
+        """
+        dataset = self.config.dataset.name
+        champion.settle(self.settings, dataset)
+        found = registry.by_alias(self.settings.tracking_uri, registry.model_name(dataset), champion.CHAMPION)
+        if found is not None:
+            return found
+        run, _ = train.train(self.settings, self.config, self.data.until(day), self.pool)
+        return self.version(promote.promote(self.settings, dataset, run.run_id).version)
 
     def _trial(self, day: date, before: Standing) -> retrain.Trial | None:
         rule = self.config.monitoring.retrain

@@ -85,7 +85,7 @@ def look(settings: Settings, config: Config, data: DataRef) -> Look:
     """Bring the ledger up to date and look for alarms; nothing is drawn or logged."""
     panel = arrays(settings, config.dataset.spec(), data).panel
     counts = ledger_step.keep(settings, config, panel, data.version)
-    sums = ledger_step.read(settings, config.dataset.name, panel.cutoff)
+    sums = ledger_step.read(settings, config.dataset, panel.cutoff)
     told = _watched(settings, config, watch.seen(panel, sums, config.monitoring), age(config, data, panel.cutoff))
     return Look(panel.cutoff, counts, sums, told)
 

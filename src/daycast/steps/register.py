@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ SCORED_FROM = (
     "daycast.scored_from"  # tag of a version: the first origin of its backtest, which its fit ended before or at
 )
 BASELINE = "daycast.baseline"  # tag of a version: it is a naive one
+CHALLENGER = "challenger"  # alias
 VERSIONS = "versions.json"  # artifact of the run: which versions came of it
 CODE = Path(__file__).with_name("served_model.py")
 LIBRARIES = {  # family -> packages that its forecasts need
@@ -47,7 +49,8 @@ def register(
     """Register the winner, the leading candidate (no naive baseline) whether it won or not, and the best baseline.
 
     A version is uploaded, loaded back and compared with the forecaster before it exists. The candidate becomes
-    challenger, and those that did not win say why; what is returned is the winner's.
+    challenger, unless it is of a past day and another has seen later ones, and those that did not win say why; what is
+    returned is the winner's.
 
     Raises:
         ModelError: a version does not forecast as its forecaster did.
@@ -59,9 +62,10 @@ def register(
     versions = {}
     for name in dict.fromkeys([*candidates, decision.baseline, decision.winner]):
         text = card.written(settings, config, data, run, ranked, searched[name])
-        versions[name] = _version(settings, config, data, run, searched[name], text)
+        with TemporaryDirectory(prefix="daycast-register-") as room:  # the cache is shared with other runs
+            versions[name] = _version(settings, config, data, run, searched[name], text, Path(room))
     for name in candidates:
-        registry.set_alias(settings.tracking_uri, versions[name].name, "challenger", versions[name].version)
+        _challenge(settings, data, versions[name])
     repeated = is_registered(settings, run)
     for name in versions.keys() - {decision.winner}:
         card.not_proposed(settings, run.run_id, versions[name], decision, repeated=repeated)
@@ -76,15 +80,27 @@ def is_registered(settings: Settings, run: RunRef) -> bool:
     return REGISTERED.items() <= tracking.find(tracker(settings), run.run_id).tags.items()
 
 
-def _version(settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, text: str) -> VersionRef:
+def _challenge(settings: Settings, data: DataRef, candidate: VersionRef) -> None:
+    """Let the alias ``challenger`` name a candidate."""
+    now = registry.by_alias(settings.tracking_uri, candidate.name, CHALLENGER)
+    own = registry.find(settings.tracking_uri, candidate.name, candidate.version)
+    # ISO; a version that does not say may have seen anything
+    later = now is not None and own is not None and now.tags.get(DATA_UNTIL, "9") > own.tags[DATA_UNTIL]
+    if data.as_of is None or not later:
+        registry.set_alias(settings.tracking_uri, candidate.name, CHALLENGER, candidate.version)
+
+
+def _version(
+    settings: Settings, config: Config, data: DataRef, run: RunRef, tuned: TunedRef, text: str, room: Path
+) -> VersionRef:
     tested = BacktestRef(model=tuned.model, key=keys.backtest(config, data, tuned.model))
     model = settings.cache("fit", keys.fit(config, data, tuned.model)) / fit.MODEL
     horizon, spec = config.backtest.horizon, config.dataset.spec()
     rows = settings.cache("backtest", tested.key) / ROWS
     offsets = pd.read_parquet(rows.with_name(OFFSETS))
     panel = table(settings, config, data).panel
-    folder = settings.cache("register", tested.key)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = room / "artifacts"
+    folder.mkdir()
     headed = intervals.headed(config, tuned.model)
     told = serving.write(folder / "serving.json", spec, panel.ids, offsets, headed=headed)
     served = serving.read(model, told)

@@ -138,13 +138,13 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     if since is None or unknown is not None:
         return f"no trial: {unknown}"
     promotion, end = f"promotion {moves['number'].iloc[-1]}", since + timedelta(days=rule.trial)
-    before = history.before(moves, now.number)
-    previous = next((v for v in versions if v.number == before), None)
+    there = {v.number: v for v in versions}  # the champion before may be deleted: the one before that was there, then
+    previous = next((there[n] for n in history.former(moves, now.number) if n in there), None)
     judged = now.tags.get(TRIAL, "").startswith(f"{promotion}: ")
     if moves["kind"].iloc[-1] != "promotion" or previous is None or judged or not rule.trial:
         return f"version {now.number}, of data up to {since}, is on no trial"
     if MODEL not in previous.tags or HORIZON not in previous.tags:
-        return f"no trial of version {now.number}: version {before}, the one before, was not made by daycast"
+        return f"no trial of version {now.number}: version {previous.number}, the one before, was not made by daycast"
     over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
         on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))
