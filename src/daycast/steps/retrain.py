@@ -66,7 +66,7 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
         refused=refused,
         age=None if now is None else (newest - until).days,
         alarm="; ".join(episodes.causes(going)) if going is not None and alarmed else None,
-        stopgap=now is not None and now.tags["daycast.model"] in baselines(config),
+        stopgap=now is not None and now.tags.get("daycast.model") in baselines(config),
         trial=new.trial if isinstance(new, _New) and not new.over else None,
         seen=bool(own) and own[-1].tags.get("daycast.data_version") == data.version,
     )

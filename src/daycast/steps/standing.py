@@ -39,9 +39,11 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
     of = registry.find(settings.tracking_uri, registry.model_name(dataset.name), number)
     facts: dict[str, Any] = {"dataset": dataset.name, "version": number}
     if of is not None and (led.empty or not present(led, [of]).empty):
-        facts |= {"model": of.tags["daycast.model"], "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
+        facts |= {"model": of.tags.get("daycast.model"), "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
     if led.empty or (day is None and found["to_version"].iloc[-1] != number):
-        return {**facts, "since": None, "note": "the alias was moved by other means: the history does not tell of it"}
+        note = "the alias was moved by other means: the history does not tell of it"
+        foreign = of is not None and "daycast.run_id" not in of.tags
+        return {**facts, "since": None, "note": f"{note}; and daycast did not make this version" if foreign else note}
     line = led.iloc[0]
     since = line["decided_at"].tz_convert(dataset.timezone).isoformat(timespec="seconds")
     why = {name: line[name] for name in ("kind", "actor", "reason", "from_version", "decision")}
