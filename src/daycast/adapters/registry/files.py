@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from daycast.adapters.registry.client import connected
 from daycast.adapters.registry.package import STORED
-from daycast.errors import MissingError
+from daycast.errors import MissingError, ToolError
 
 MLMODEL = "MLmodel"
 
@@ -17,24 +17,25 @@ def fetch(uri: str, at: str, folder: Path | None) -> Path:
 
     Raises:
         MissingError: the store of files answers, and has nothing there.
+        ToolError: it does not answer.
     """
     from mlflow.artifacts import download_artifacts
 
     target = None if folder is None else str(folder)
     try:
         return Path(download_artifacts(at, dst_path=target, tracking_uri=uri, registry_uri=uri))
-    except Exception as error:
-        if not _absent(uri, at):
-            raise
-        raise MissingError(
-            f"files of a model at {at}",
-            f"MLflow at {uri} answers, and there are none",
-            "restore them from a backup, or take another version",
+    except Exception as error:  # each kind of store has errors of its own
+        wanted = f"files of a model at {at}"
+        if _absent(uri, at):
+            found = f"MLflow at {uri} answers, and there are none"
+            raise MissingError(wanted, found, "restore them from a backup, or take another version") from error
+        raise ToolError(
+            wanted, f"{type(error).__name__}: {error}", "check that MLflow's store of files is up"
         ) from error
 
 
 def _absent(uri: str, at: str) -> bool:
-    """Whether the store of files answers, and has nothing at an address. Its own errors differ by kind of store."""
+    """Whether the store of files answers, and has nothing at an address."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     folder, _, name = at.rstrip("/").rpartition("/")
