@@ -18,7 +18,7 @@ from prefect.futures import PrefectFuture
 from daycast import models, settings
 from daycast.config import Config, compose, dataset_only
 from daycast.core.retrain import Action
-from daycast.errors import DaycastError, ToolError
+from daycast.errors import DaycastError, unanswered
 from daycast.steps import compare as compare_step
 from daycast.steps import forecast as forecast_step
 from daycast.steps import ingest as ingest_step
@@ -87,7 +87,7 @@ def may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     from daycast.adapters.sources.download import PassingError
 
     error = state.result(raise_on_failure=False)
-    theirs = not isinstance(error, DaycastError) or isinstance(error, ToolError)
+    theirs = not isinstance(error, DaycastError) or unanswered(error)
     return theirs or isinstance(error.__cause__, PassingError)
 
 

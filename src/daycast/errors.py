@@ -15,6 +15,7 @@ anything that is not a ``DaycastError`` is a defect of ours and keeps its trace.
     │   └── OutputError           a forecast breaks its output contract
     ├── PromotionError   exit 5   the gate said no, or could not be evaluated
     └── ToolError        exit 6   a tool we drive (DVC, MLflow, a database) failed or is missing
+        └── MissingError          it answers, and does not have what it was asked for
 """
 
 from __future__ import annotations
@@ -96,3 +97,12 @@ class ToolError(DaycastError):
     """A tool that daycast drives failed or is missing."""
 
     exit_code = 6
+
+
+class MissingError(ToolError):
+    """A tool answers, and does not have what it was asked for: asking again does not help."""
+
+
+def unanswered(error: BaseException | None) -> bool:
+    """Whether a tool failed or is down, which says nothing of what it was asked about."""
+    return isinstance(error, ToolError) and not isinstance(error, MissingError)

@@ -17,6 +17,7 @@ import httpx
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 
 import daycast.steps
 from daycast import models
@@ -25,7 +26,7 @@ from daycast.adapters.registry import Candidate, Example
 from daycast.adapters.tracking import Results, Tracking
 from daycast.config import SeasonalNaive, Trainer
 from daycast.core.frame import FrameSpec
-from daycast.errors import ToolError
+from daycast.errors import MissingError, ToolError, unanswered
 from daycast.steps import serving
 
 
@@ -127,6 +128,52 @@ def test_versions_are_kept_by_a_server_as_they_are_embedded(
     assert str(registry.lost(server.uri, "daycast-served", version.number)).endswith("no artifacts/serving.json")
     shutil.rmtree(stored.parents[1])
     assert str(registry.lost(server.uri, "daycast-served", version.number)).endswith("no MLmodel")
+
+
+@pytest.mark.parametrize("kind", ["a server", "a store"])
+def test_what_is_gone_is_told_from_what_does_not_answer(
+    server: Tracking, store: Tracking, kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    where = server if kind == "a server" else store
+    run = tracking.open_run(where, f"gone {kind}", "gone", "run", {}, {})
+    tracking.put(where, run, {"report/one.json": "{}"})
+    version = registry.register(where.uri, "daycast-gone", run, "key", candidate(tmp_path), {})
+    (files,) = tmp_path_factory.getbasetemp().glob(f"{kind}0/**/{version_folder(where, version)}/artifacts")
+    assert tracking.text(where, run, "report/one.json") == "{}"
+    for path in ("report/two.json", "none/one.json", "three.json"):
+        with pytest.raises(MissingError, match=path):
+            tracking.text(where, run, path)
+    with pytest.raises(MissingError, match="0" * 32):
+        tracking.text(where, "0" * 32, "three.json")
+    with pytest.raises(MissingError, match="version=99"):
+        registry.load(where.uri, "daycast-gone", "99")
+    for gone in (files, files.parent):
+        shutil.rmtree(gone)
+        for into in (None, tmp_path / "into"):
+            with pytest.raises(MissingError, match=r"MLflow at .* answers, and there are none"):
+                registry.load(where.uri, "daycast-gone", version.number, into)
+
+
+def version_folder(where: Tracking, version: registry.Version) -> str:
+    """Name of the folder that holds a version's files."""
+    client = MlflowClient(where.uri, where.uri)
+    return client.get_model_version_download_uri(version.name, version.number).split("/")[-2]
+
+
+def test_artifacts_of_which_the_store_does_not_answer_are_not_taken_for_missing(
+    store: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client, nobody = MlflowClient(store.uri, store.uri), "http://127.0.0.1:1/api/2.0/mlflow-artifacts/artifacts"
+    run = client.create_run(client.create_experiment("elsewhere", nobody)).info.run_id
+    with pytest.raises(ToolError) as error:
+        tracking.text(store, run, "one.json")
+    assert unanswered(error.value)
+    client.create_registered_model("daycast-elsewhere")
+    client.create_model_version("daycast-elsewhere", f"{nobody}/model")
+    with pytest.raises(ToolError) as error:
+        registry.load(store.uri, "daycast-elsewhere", "1")
+    assert unanswered(error.value)
 
 
 def test_a_server_that_is_down_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,16 @@ def test_a_value_left_out_of_a_file_is_missing_not_guessed(tmp_path: Path) -> No
     assert "promotion.significance" in error.value.found
 
 
+def test_a_gate_that_was_copied_has_a_name_of_its_own(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    copied = tmp_path / "conf/promotion/mine.yaml"
+    shutil.copyfile(copied.with_name("living.yaml"), copied)
+    with pytest.raises(ConfigError, match="write `name: mine` there"):
+        compose(tmp_path, ["promotion=mine"])
+    copied.write_text(copied.read_text().replace("name: living", "name: mine"))
+    assert compose(tmp_path, ["promotion=mine"]).promotion.name == "mine"
+
+
 def test_the_configuration_is_frozen() -> None:
     made = compose(ROOT)
     with pytest.raises(ValueError, match="frozen"):

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from mlflow import MlflowClient
 from safetensors.numpy import load_file, save_file
 from tests.project import Project
+from typer.testing import CliRunner
 
 from daycast.adapters import registry, store, tracking
+from daycast.cli import application
 from daycast.config import Promotion
 from daycast.config.promotion import Championship
 from daycast.core.gate import Check
-from daycast.errors import PromotionError
+from daycast.errors import DaycastError, PromotionError, ToolError, unanswered
 from daycast.models import describe
-from daycast.steps import champion, gate, promote, serving
+from daycast.steps import champion, gate, lineage, promote, serving, standing
 from daycast.steps.data import table
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 
@@ -467,6 +473,191 @@ def test_a_champion_that_does_not_forecast_any_more_is_nothing_to_beat(
     assert "better than the champion" not in found
 
 
+@contextmanager
+def away(*places: Path) -> Iterator[None]:
+    """Inside the block these files or folders are elsewhere."""
+    for place in places:
+        place.rename(place.with_name(f"{place.name}.away"))
+    try:
+        yield
+    finally:
+        for place in places:
+            place.with_name(f"{place.name}.away").rename(place)
+
+
+def folder_of(project: Project, version: str) -> Path:
+    """Where the files of a version lie."""
+    return registry.load(project.settings.tracking_uri, NAME, version).folder
+
+
+def file_of(project: Project, run: str, name: str) -> Path:
+    """Where an artifact of a run lies."""
+    return Path(unquote(urlsplit(tracking.find(project.tracking, run).artifacts).path)) / name
+
+
+def test_a_champion_whose_files_are_gone_is_nothing_to_beat(project: Project, runs: dict[str, tuple[str, str]]) -> None:
+    before = runs["naive"][1]
+    with away(folder_of(project, before).parent):
+        found = judged(project, *runs["day_type_naive"], before)
+    assert failed(found) == set()
+    assert "nothing to beat" in found["the champion forecasts"].reason
+    assert "MLflow answers" not in found["recent origins"].reason
+    assert "better than the champion" not in found
+
+
+@pytest.mark.usefixtures("back")
+def test_a_challenger_whose_files_or_report_are_gone_is_refused_by_the_checks_that_need_them(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    run, version = runs["day_type_naive"]
+    with away(folder_of(project, version).parent):
+        found = judged(project, run, version, runs["naive"][1])
+        refused(project, run, runs["naive"][1], "loads and repeats itself")
+    assert failed(found) == {"loads and repeats itself", "forecasts at recent origins"}
+    with away(file_of(project, run, "validation.json")):
+        found = judged(project, run, version, runs["naive"][1])
+    assert failed(found) == {"data validated"}
+    assert "validation.json" in found["data validated"].reason
+
+
+def test_an_mlflow_that_does_not_answer_is_no_verdict(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes down while the champion is asked, and while the challenger's report is."""
+    load, before = registry.load, runs["naive"][1]
+
+    def loaded(uri: str, name: str, which: str, *given: Any) -> Any:
+        return load(f"{uri}/none/at/all" if which == before else uri, name, which, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "load", loaded)
+        with pytest.raises(ToolError, match="/none/at/all") as error:
+            judged(project, *runs["day_type_naive"], before)
+    assert unanswered(error.value)
+    down = dataclasses.replace(project.tracking, uri=f"{project.tracking.uri}/none/at/all")
+    monkeypatch.setattr(gate, "tracker", lambda _: down)
+    with pytest.raises(ToolError, match="/none/at/all"):
+        judged(project, *runs["day_type_naive"], before)
+
+
+@pytest.fixture
+def foreign(project: Project, tmp_path: Path) -> Iterator[str]:
+    """Number of a version that somebody registered by hand: no model, no tags; champion, while the test lasts."""
+    uri = project.settings.tracking_uri
+    client, before = MlflowClient(uri, uri), registry.by_alias(uri, NAME, "champion")
+    assert before is not None
+    (tmp_path / "model").mkdir()
+    number = str(client.create_model_version(NAME, (tmp_path / "model").as_uri()).version)
+    try:
+        registry.set_alias(uri, NAME, "champion", number)
+        yield number
+    finally:
+        registry.set_alias(uri, NAME, "champion", before.number)
+        client.delete_model_version(NAME, number)
+
+
+def test_a_champion_that_daycast_did_not_make_and_that_does_not_forecast_is_nothing_to_beat(
+    project: Project, runs: dict[str, tuple[str, str]], foreign: str
+) -> None:
+    found = judged(project, *runs["day_type_naive"], foreign)
+    assert failed(found) == set()
+    assert "nothing to beat" in found["the champion forecasts"].reason
+    told = promote.judged(project.settings, "tiny", runs["day_type_naive"][0], asked())
+    assert (told.may, told.champion) == (True, foreign)
+
+
+@pytest.mark.parametrize("lacking", [(DATA_UNTIL, SCORED_FROM), ("daycast.horizon",)], ids=lambda tags: tags[-1])
+def test_a_champion_that_does_not_say_what_it_was_fitted_on_is_compared_with_nobody(
+    project: Project, runs: dict[str, tuple[str, str]], lacking: tuple[str, ...]
+) -> None:
+    uri, number = project.settings.tracking_uri, runs["naive"][1]
+    version = registry.find(uri, NAME, number)
+    assert version is not None
+    try:
+        for name in lacking:
+            MlflowClient(uri, uri).delete_model_version_tag(NAME, number, name)
+        found = judged(project, *runs["day_type_naive"], number)
+    finally:
+        registry.tag(uri, NAME, number, {name: version.tags[name] for name in lacking})
+    if "daycast.horizon" in lacking:  # without which the daily forecast can't use it either
+        assert failed(found) == set()
+        assert "nothing to beat" in found["the champion forecasts"].reason
+        return
+    assert failed(found) == {"what the champion was fitted on"}
+    told = found["what the champion was fitted on"].reason
+    assert f"version {number} does not say" in told
+    assert f"--version {runs['day_type_naive'][1]} --force" in told
+    assert "daycast rollback" in told
+
+
+def test_what_is_known_of_a_champion_that_daycast_did_not_make_is_told(project: Project, foreign: str) -> None:
+    dataset = project.config().dataset
+    told = standing.told(project.settings, dataset, None)
+    assert (told["version"], told["model"]) == (foreign, None)
+    assert "did not make this version" in told["note"]
+    link = lineage.lineage(project.settings, lineage.Asked("tiny", "@champion"))
+    assert (link.kind, link.facts["version"], link.facts["aliases"]) == ("version", foreign, ["champion"])
+    assert "did not make this version" in str(link.missing)
+    with pytest.raises(PromotionError, match=f"version {foreign}, which it did not"):
+        promote.override(project.settings, dataset, foreign, "to see")
+
+
+@pytest.fixture
+def gates(project: Project) -> Iterator[Callable[..., Path]]:
+    """Write files of gates in ``conf/promotion/``; gone afterwards."""
+    made: list[Path] = []
+
+    def write(name: str, **limits: Any) -> Path:
+        made.append(project.settings.root / "conf/promotion" / f"{name}.yaml")
+        told = asked(**limits).model_dump(mode="json") | {"name": name}
+        made[-1].write_text(yaml.safe_dump(told))
+        return made[-1]
+
+    yield write
+    for file in made:
+        file.unlink(missing_ok=True)
+
+
+def ask(*words: str) -> tuple[int, str, str]:
+    """Exit code, output and error of ``daycast promote dataset=tiny`` and more words."""
+    done = CliRunner().invoke(application(), ["promote", "dataset=tiny", *words])
+    raised = done.exception
+    code = raised.exit_code if isinstance(raised, DaycastError) else done.exit_code
+    return code, done.stdout, str(raised)
+
+
+@pytest.mark.usefixtures("back")
+def test_promote_goes_by_the_gate_that_the_run_chose_as_its_file_is_now(
+    project: Project, runs: dict[str, tuple[str, str]], gates: Callable[..., Path]
+) -> None:
+    crown(project, runs["naive"][1])
+    gates("mine")
+    gates("small", megabytes=0.001)
+    run = project.train("model=[naive,day_type_naive]", "promotion=mine", last="champion").run.run_id
+    crown(project, runs["naive"][1])
+    code, out, _ = ask("--dry-run", "--json")
+    told = json.loads(out)
+    assert (code, told["run_id"], told["may"], told["decision"]["promotion"]) == (0, run, True, "mine")
+    gates("mine", seconds=1e-6)  # tightened since
+    assert "The gate `mine`, beside version" in ask("--dry-run")[1]
+    assert not json.loads(ask("--dry-run", "--json")[1])["may"]
+    code, _, error = ask("promotion=small")
+    assert (code, error.count("size: "), error.count("latency: ")) == (5, 1, 0)
+    assert json.loads(tracking.text(project.tracking, run, promote.GATE))["promotion"] == "small"
+    code, _, error = ask("promotion=mine", "promotion.champion.seconds=60")
+    assert code == 2
+    assert "promotion.champion.seconds=60" in error
+    gates("mine")
+    assert ask("promotion=mine")[0] == 0
+    with store.opened(project.settings.store_url) as engine:
+        assert store.read_promotions(engine, "tiny").iloc[-1]["decision"]["promotion"] == "mine"
+    crown(project, runs["naive"][1])
+    (project.settings.root / "conf/promotion/mine.yaml").unlink()
+    code, _, error = ask("--dry-run")
+    assert code == 2
+    assert "`mine`" in error
+
+
 def test_a_champion_that_fails_at_an_origin_but_forecasts_today_lets_nobody_through(
     project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,13 +666,13 @@ def test_a_champion_that_fails_at_an_origin_but_forecasts_today_lets_nobody_thro
     def fails_once(served: Any, known: Any, horizon: int) -> pd.DataFrame:
         nonlocal calls
         calls += 1
-        if calls == 25:  # of 20 origins of the challenger, then the champion's
+        if calls == 25:  # one of the champion's today, of 20 origins of the challenger, then the champion's
             raise MemoryError("for a moment")
         return from_table(served, known, horizon)
 
     monkeypatch.setattr(serving, "from_table", fails_once)
     found = judged(project, *runs["naive"], runs["day_type_naive"][1])
-    assert calls > 25
+    assert calls == 25
     assert not found["the champion forecasts"].passed
     assert "MemoryError: for a moment" in found["the champion forecasts"].reason
 

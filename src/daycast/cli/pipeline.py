@@ -156,6 +156,8 @@ def promote(
 ) -> None:
     """Make the winner of the dataset's newest run champion; doing it again changes nothing.
 
+    The gate is the one that the run chose, as its file in conf/promotion/ is now; promotion=NAME takes another one.
+
     Examples:
 
         daycast promote dataset=cta --dry-run
@@ -167,25 +169,27 @@ def promote(
     here, configured = ready(overrides, debug)
     from daycast.cli import champions, console, summary
     from daycast.steps import promote as step
+    from daycast.steps.judged import gate_of
     from daycast.steps.register import REGISTERED
 
     if version or force or reason:
         champions.override(here, configured.dataset, (version, force, reason), dry_run=dry_run, as_json=as_json)
         return
-    if not dry_run and any(one.startswith("promotion") for one in overrides or []):
+    if not dry_run and (loose := [one for one in overrides or [] if one.lstrip("+~").startswith("promotion.")]):
         raise ConfigError(
-            "the gate as it is in conf/promotion/",
-            "another one for this time",
+            "the gate as a file in conf/promotion/ has it, chosen with promotion=NAME",
+            f"{' '.join(loose)}, for this time",
             "look at it with --dry-run, and overrule the gate by --version N --force --reason TEXT",
         )
     with console.progress(quiet):
         found = summary.newest(here, configured, overrides or [], REGISTERED)
-        judged = step.judged(here, configured.dataset.name, found.run_id, configured.promotion)
+        promotion = gate_of(here, found.run_id, overrides or [])
+        judged = step.judged(here, configured.dataset.name, found.run_id, promotion)
     if not as_json:
         summary.show_checks(judged)
     version = judged.version.model_copy(update={"in_force": not judged.of_the_past})
     if not dry_run:
-        version = step.obey(here, configured.dataset.name, found.run_id, judged, configured.promotion)
+        version = step.obey(here, configured.dataset.name, found.run_id, judged, promotion)
     told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "may": judged.may}
     if as_json:
         console.machine({**told, "decision": judged.to_json()})

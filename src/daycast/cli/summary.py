@@ -17,8 +17,8 @@ from daycast.errors import DataError
 from daycast.settings import Settings
 from daycast.steps import compare, keys
 from daycast.steps.data import in_force
+from daycast.steps.judged import Judged
 from daycast.steps.outcomes import ForecastRef, Outcome
-from daycast.steps.promote import Judged
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
 from daycast.steps.validate import Validated
@@ -154,7 +154,8 @@ def show_checks(judged: Judged) -> None:
         console.line(f"  version {judged.champion} is champion already; what this run's gate said of it then:")
     lines = [{"": "passed" if c.passed else "FAILED", "check": c.name, "reason": c.reason} for c in judged.checks]
     beside = f"beside version {judged.beside}" if judged.beside else "without a champion to compare with"
-    console.table(pd.DataFrame(lines), f"The gate, {beside}", wrapped="reason")
+    name = f"The gate `{judged.promotion}`" if judged.promotion else "The gate"
+    console.table(pd.DataFrame(lines), f"{name}, {beside}", wrapped="reason")
     every = all(check.passed for check in judged.checks)
     failed = "a check failed, and it was made champion by hand" if judged.may else "not promoted: a check failed"
     console.line(f"  {'every check passed' if every else failed}")

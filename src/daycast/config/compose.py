@@ -69,6 +69,7 @@ def compose(root: Path, overrides: Sequence[str] = (), *, fitting: bool = True) 
         ) from error
     from daycast.config.faults import COMMAND_LINE
 
+    _check_name(plain, choices.get("promotion"))
     places = {o.key_or_group: COMMAND_LINE for o in values}
     places |= {group: f"conf/{group}/{choice}.yaml" for group, choice in choices.items() if "/" not in group}
     places |= {f"model.{name}": f"conf/model/{name}.yaml" for name in _options(conf, "model")}
@@ -192,6 +193,17 @@ def _check_values(conf: Path, overrides: Sequence[Override], keys: Sequence[str]
                 f"`{name}`",
                 "see `daycast config show` for every key (a model's values are there only when it is chosen)",
             )
+
+
+def _check_name(values: Any, chosen: str | None) -> None:
+    """A run tells by its name which gate it chose: a copied file with the name of another would be taken for that."""
+    found = values.get("promotion")
+    if isinstance(found, dict) and found.get("name", chosen) != chosen:
+        raise ConfigError(
+            f"the name `{chosen}` in conf/promotion/{chosen}.yaml",
+            f"`{found['name']}`",
+            f"write `name: {chosen}` there",
+        )
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from daycast.config import Config
 from daycast.config.promotion import Championship
 from daycast.core import gate, metrics
 from daycast.core.gate import Check
-from daycast.errors import DataError, ToolError
+from daycast.errors import DataError, unanswered
 from daycast.settings import Settings
 from daycast.steps import prove, rescore
 from daycast.steps.compare import baselines
@@ -28,7 +28,7 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
     """All checks of ``promotion.champion`` on a challenger; one that could not be made is one that failed.
 
     Raises:
-        Nothing of a check.
+        ToolError: a tool failed or is down.
     """
     wanted = config.promotion.champion
     assert wanted is not None
@@ -41,9 +41,9 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
         emit("promote", name, 0, 1, "running")
         try:
             out.extend(make())
-        except ToolError:  # a server that is down says nothing of the model: the task is tried again
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not let a model through
+        except Exception as error:  # whatever it is, it must not let a model through
+            if unanswered(error):  # a server that is down says nothing of the model: the task is tried again
+                raise
             out.append(Check(name, False, None, None, f"{type(error).__name__}: {error}"))
         emit("promote", name, 1, 1, "done")
 

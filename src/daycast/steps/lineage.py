@@ -82,6 +82,8 @@ def _asked_version(settings: Settings, asked: Asked, name: str, number: str | No
             told if there else none,
             f"name one that exists: {FORMS}{first}",
         )
+    if "daycast.run_id" not in found.tags:
+        return _foreign(settings, name, found)
     return _version(settings, name, found.number, found.tags)
 
 
@@ -159,6 +161,15 @@ def _version(settings: Settings, name: str, number: str, told: Mapping[str, str]
     dataset = {"daycast.dataset": name.removeprefix("daycast-")}
     run = _run(settings, logged_by, {**dataset, **told})
     return Link("version", f"{name}/{number}: {told['daycast.model']}", facts, missing, (run,))
+
+
+def _foreign(settings: Settings, name: str, found: registry.Version) -> Link:
+    """A version that somebody registered by hand: what MLflow knows of it."""
+    facts = {"version": found.number, "registered_model": name, "aliases": list(found.aliases)}
+    run = (_run(settings, found.run_id, {}),) if found.run_id else ()
+    facts |= {"model_run": found.run_id} if found.run_id else {}
+    why = "daycast did not make this version, and nothing on it says what it came from"
+    return Link("version", f"{name}/{found.number}", facts, why, run)
 
 
 def _run(settings: Settings, run_id: str, told: Mapping[str, str]) -> Link:

@@ -11,7 +11,7 @@ from daycast.adapters import store, tracking, versioning
 from daycast.config import UNUSED
 from daycast.core import content
 from daycast.core.chain import Link
-from daycast.errors import DataError, ToolError
+from daycast.errors import DataError, MissingError, ToolError
 from daycast.settings import Settings
 from daycast.steps import machine, recorded
 from daycast.steps.card import VERDICT
@@ -43,7 +43,7 @@ def _configuration(settings: Settings, run: tracking.Run | None, hashed: str | N
         return Link("configuration", name, {"hash": hashed}, "its file was an artifact of the run")
     try:
         text = recorded.configuration(settings, run.run_id)
-    except ToolError:
+    except MissingError:
         return Link("configuration", name, {"hash": hashed}, f"the run has no artifact {recorded.CONFIG}")
     facts: dict[str, Any] = {"hash": hashed, "file": f"{run.artifacts}/{recorded.CONFIG}"}
     try:
@@ -94,7 +94,7 @@ def _pointers(settings: Settings, dataset: str, version: str, run_id: str | None
     if run_id is not None:
         try:
             return recorded.pointers(settings, run_id)
-        except ToolError:  # it ended before it had recorded them
+        except MissingError:  # it ended before it had recorded them
             pass
     with store.opened(settings.store_url) as engine:
         kept = store.kept_data(engine, dataset, version)

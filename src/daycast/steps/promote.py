@@ -3,66 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 from daycast.adapters import registry, tracking
 from daycast.config import Dataset, Promotion, recorded
 from daycast.core import history
-from daycast.core.gate import Check, better_than, passed
+from daycast.core.gate import Check, better_than
 from daycast.core.verdict import Decision
-from daycast.errors import PromotionError, ToolError
+from daycast.errors import MissingError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import card, gate
 from daycast.steps import recorded as of_run
 from daycast.steps.champion import CHAMPION, Why, move, moves, present, require_forecast
+from daycast.steps.judged import GATE, Judged
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
-GATE = "gate.json"  # artifact of the run: every check
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the gate says of a run's winner.
-
-    Attributes:
-        run_id: the run.
-        decision: of the run, on its leaderboard.
-        version: the winner's.
-        champion: number of the version that it was judged beside; ``None`` if there was none.
-        checks: empty where nothing had to be checked: it is champion already, or won as of a past day.
-        of_the_past: whether it won as of a past day, and the champion has seen later ones.
-        beside: number of the version that the checks were made beside, ``None`` if there was none.
-    """
-
-    run_id: str
-    decision: Decision
-    version: VersionRef
-    champion: str | None
-    checks: tuple[Check, ...]
-    of_the_past: bool = False
-    beside: str | None = None
-
-    @property
-    def may(self) -> bool:
-        """Whether the winner may forecast from now on."""
-        stays = self.champion == self.version.version
-        return not self.of_the_past and (stays or passed(self.checks))
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        checks = [asdict(check) for check in self.checks]
-        return {
-            **self.decision.to_json(),
-            "judged_run": self.run_id,
-            "version": self.version.version,
-            "champion": self.champion,
-            "beside": self.beside,
-            "gate": checks,
-        }
 
 
 def judged(
@@ -76,7 +34,7 @@ def judged(
 
     Raises:
         PromotionError: the run ended before it registered a winner, or decided for none.
-        ToolError: there is no such run.
+        MissingError: there is no such run.
     """
     decision, versions = decided(settings, run_id)
     if not decision.promote:
@@ -85,8 +43,7 @@ def judged(
     before = registry.by_alias(settings.tracking_uri, version.name, CHAMPION)
     number = None if before is None else before.number
     if number == version.version:
-        beside, then = _judged_then(settings, run_id, version)
-        return Judged(run_id, decision, version, number, then, beside=beside)
+        return _judged_then(settings, Judged(run_id, decision, version, number, ()))
     own = registry.find(settings.tracking_uri, version.name, version.version)
     if own is None:
         raise PromotionError(f"version {version.version} of {version.name}", "it was deleted", "run again")
@@ -102,7 +59,7 @@ def judged(
     if config.promotion.champion is not None:
         asked = gate.Asked(run_id, own, before)
         checks += gate.judged(settings, config, of_run.data(settings, dataset, run_id, tags), asked)
-    return Judged(run_id, decision, version, number, tuple(checks), beside=number)
+    return Judged(run_id, decision, version, number, tuple(checks), beside=number, promotion=config.promotion.name)
 
 
 def promote(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None = None) -> VersionRef:
@@ -142,15 +99,16 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
     return version
 
 
-def _judged_then(settings: Settings, run_id: str, version: VersionRef) -> tuple[str | None, tuple[Check, ...]]:
-    """What the gate said of a run's winner that is champion now, and beside which; no checks if it was not this run."""
+def _judged_then(settings: Settings, found: Judged) -> Judged:
+    """A winner that is champion now, with what the gate said of it; no checks if it was not this run's."""
     try:
-        told = json.loads(tracking.text(tracker(settings), run_id, GATE))
-    except ToolError:
-        return None, ()
-    if told["version"] != version.version:
-        return None, ()
-    return told.get("beside", told["champion"]), tuple(Check(**check) for check in told["gate"])
+        told = json.loads(tracking.text(tracker(settings), found.run_id, GATE))
+    except MissingError:
+        return found
+    if told["version"] != found.version.version:
+        return found
+    checks, beside = tuple(Check(**check) for check in told["gate"]), told.get("beside", told["champion"])
+    return replace(found, checks=checks, beside=beside, promotion=told.get("promotion"))
 
 
 def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
@@ -202,7 +160,8 @@ def refusal(settings: Settings, dataset: str, run_id: str) -> PromotionError | N
     told = json.loads(tracking.text(tracker(settings), run_id, GATE))
     decision, versions = decided(settings, run_id)
     checks = tuple(Check(**check) for check in told["gate"])
-    found = Judged(run_id, decision, versions[decision.winner], told["champion"], checks)
+    by = told.get("promotion")
+    found = Judged(run_id, decision, versions[decision.winner], told["champion"], checks, promotion=by)
     return _refused(dataset, found, tags[card.REASON])
 
 
@@ -210,12 +169,15 @@ def override(settings: Settings, dataset: Dataset, number: str, reason: str) -> 
     """Make a version champion past the gate, by hand; who and why is written down.
 
     Raises:
-        PromotionError: there is no such version, it does not forecast, or somebody else moved the champion meanwhile.
+        PromotionError: there is no such version, or not of daycast's making, it does not forecast, or somebody else
+            moved the champion meanwhile.
     """
     name = registry.model_name(dataset.name)
     found = {v.number: v for v in registry.versions(settings.tracking_uri, name)}
     if number not in found:
         raise PromotionError(f"a version of {name} among {sorted(found, key=int)}", number, "name one of these")
+    if "daycast.run_id" not in found[number].tags:
+        raise PromotionError("a version that daycast made", f"version {number}, which it did not", "name another one")
     before = registry.by_alias(settings.tracking_uri, name, CHAMPION)
     require_forecast(settings, dataset, number)
     why = Why("override", found[number].tags["daycast.run_id"], reason)
@@ -236,14 +198,14 @@ def decided(settings: Settings, run_id: str) -> tuple[Decision, dict[str, Versio
 
     Raises:
         PromotionError: the run ended before it registered a winner.
-        ToolError: there is no such run.
+        MissingError: there is no such run.
     """
     where = tracker(settings)
     run = tracking.find(where, run_id)
     try:
         decision = Decision.from_json(json.loads(tracking.text(where, run_id, "decision.json")))
         versions = json.loads(tracking.text(where, run_id, VERSIONS))
-    except (ToolError, TypeError, KeyError) as error:  # the two of a run of older code
+    except (MissingError, TypeError, KeyError) as error:  # the two of a run of older code
         raise PromotionError(
             "a run that went as far as to register its winner",
             f"run {run_id} ({run.name}) did not",

@@ -29,16 +29,16 @@ def run(settings: Settings, run_id: str) -> tracking.Run:
 
 
 def configuration(settings: Settings, run_id: str) -> str:
-    """The YAML of a run's configuration. Raises ``ToolError`` if there is none."""
+    """The YAML of a run's configuration. Raises ``MissingError`` if there is none."""
     return tracking.text(tracker(settings), run_id, CONFIG)
 
 
 def pointers(settings: Settings, run_id: str) -> dict[str, str]:
-    """What brings a run's data back (``DataVersion.pointers``). Raises ``ToolError`` if it is not there."""
+    """What brings a run's data back (``DataVersion.pointers``). Raises ``MissingError`` if it is not there."""
     return dict(json.loads(tracking.text(tracker(settings), run_id, POINTERS)))
 
 
 def data(settings: Settings, dataset: str, run_id: str, tags: Mapping[str, str]) -> DataRef:
-    """The data that a run was of. Raises ``ToolError`` as ``pointers``."""
+    """The data that a run was of. Raises ``MissingError`` as ``pointers``."""
     version, as_of = tags["daycast.data_version"], tags.get("daycast.as_of")
     return DataRef(dataset=dataset, version=version, pointers=pointers(settings, run_id), as_of=as_of)

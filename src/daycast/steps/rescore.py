@@ -19,7 +19,7 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import HistoryError, PromotionError, ToolError
+from daycast.errors import HistoryError, PromotionError, unanswered
 from daycast.settings import Settings
 from daycast.steps import forecaster, judge, serving
 from daycast.steps.champion import require_forecast
@@ -35,6 +35,9 @@ COLUMNS = ["unique_id", "cutoff", "ds", "step", "y_hat"]
 SEED = 0  # of the series that are drawn
 NOTHING = 1e-6  # of the mean of all series: a smaller one has no size of its own
 REFITTED = 3  # newest origins at which a model that was fitted again is compared
+NAMED = 3  # series that a reason names
+# What files or tags that daycast did not write may raise; a want of memory is none of these, and lets nobody through.
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, ImportError, FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ def scored(
     wanted = config.promotion.champion
     assert wanted is not None
     whole, horizon = table(settings, config, data), config.backtest.horizon
-    both = [v for v in (asked.challenger, asked.champion) if v is not None]
-    since = max(pd.Timestamp(v.tags.get(SCORED_FROM, v.tags.get(DATA_UNTIL, "2262-01-01"))) for v in both)
+    out, champion = _standing(settings, config, data, asked)
+    if not all(check.passed for check in out):
+        return out
+    since = max(pd.Timestamp(_seen(v)) for v in (asked.challenger, champion) if v is not None)
     # Chance can be told from a lead over stretches that don't overlap alone.
     stretches = FEWEST * math.ceil(horizon / wanted.step_size) if wanted.significance is not None else 0
     most, least = max(wanted.origins, stretches), max(wanted.least_origins, stretches)
@@ -62,36 +67,70 @@ def scored(
     cutoffs = ended[::-1][:: wanted.step_size][:most][::-1]
     cutoffs = cutoffs[cutoffs >= since]
     if not len(cutoffs):
-        return [Check("recent origins", False, 0.0, float(least), f"none since {since.date()}; {least} needed")]
+        return [*out, Check("recent origins", False, 0.0, float(least), f"none since {since.date()}; {least} needed")]
     fold, ids = Fold("gate", None, cutoffs[0], cutoffs, horizon), _drawn(whole.panel.ids, wanted.series)
     few = replace(whole, panel=whole.panel.only(ids))
     made = {name: _naive(config, name, few, fold) for name in sorted(baselines(config))}
     made[OWN] = _served(settings, config, data, asked.challenger, (fold, ids))
-    out = [Check("output contract", True, None, None, "kept at every origin")]
-    if asked.champion is not None:
+    out.append(Check("output contract", True, None, None, "kept at every origin"))
+    if champion is not None:
         try:
-            made[named(asked.champion)] = _served(settings, config, data, asked.champion, (fold, ids))
-        except ToolError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not let a model through
-            out.append(_broken(settings, config, data, asked.champion, error))
+            made[named(champion)] = _served(settings, config, data, champion, (fold, ids))
+        except Exception as error:  # whatever it is, it must not let a model through
+            if unanswered(error):
+                raise
+            told = f"today, but not at every recent origin: {type(error).__name__}: {error}"
+            out.append(Check("the champion forecasts", False, None, None, told))
     rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
     into.update(rows)
     count = rows[OWN]["cutoff"].nunique()
-    told = f"{count} since {since.date()}, the end of the later fit; {least} needed"
+    told = f"{count} since {since.date()}, the end of the later fit; {least} needed{_judged_by(rows[OWN], ids)}"
     if not count:
         into.clear()
     return [*out, Check("recent origins", count >= least, float(count), float(least), told)]
 
 
-def _broken(settings: Settings, config: Config, data: DataRef, champion: registry.Version, error: Exception) -> Check:
-    """A champion that could not be scored: nothing to beat only if it does not forecast today either."""
-    told = f"{type(error).__name__}: {error}"
+def _standing(
+    settings: Settings, config: Config, data: DataRef, asked: Asked
+) -> tuple[list[Check], registry.Version | None]:
+    """The champion, if it forecasts and so is one to beat, and what has to be said of it."""
+    champion = asked.champion
+    if champion is None:
+        return [], None
+    name = "the champion forecasts"
     try:
         require_forecast(settings, config.dataset, champion.number, data)
-    except PromotionError:
-        return Check("the champion forecasts", True, None, None, f"not any more, so it is nothing to beat: {told}")
-    return Check("the champion forecasts", False, None, None, f"today, but not at every recent origin: {told}")
+    except PromotionError as error:
+        if error.__cause__ is not None and unanswered(error.__cause__):
+            raise error.__cause__ from error
+        return [Check(name, True, None, None, f"not any more, so it is nothing to beat: {error.found}")], None
+    except FAULTS as error:
+        told = f"not any more, so it is nothing to beat: {type(error).__name__}: {error}"
+        return [Check(name, True, None, None, told)], None
+    if _seen(champion) is not None:
+        return [], champion
+    told = (
+        f"version {champion.number} does not say: it has neither the tag {SCORED_FROM} nor {DATA_UNTIL}, so that it "
+        "can't be compared at days that it has not seen; go back to another champion, or put this one there by hand: "
+        f"`daycast rollback dataset={data.dataset}`, `daycast promote dataset={data.dataset} --version "
+        f"{asked.challenger.number} --force --reason TEXT`"
+    )
+    return [Check("what the champion was fitted on", False, None, None, told)], champion
+
+
+def _seen(version: registry.Version) -> str | None:
+    """Until when a version may have seen the data, ISO; ``None`` if it does not say."""
+    return version.tags.get(SCORED_FROM, version.tags.get(DATA_UNTIL))
+
+
+def _judged_by(rows: pd.DataFrame, ids: tuple[str, ...]) -> str:
+    """Of a panel, how many series count; few of those that don't, by name."""
+    left = sorted({*ids} - {*rows["unique_id"]})
+    if len(ids) < 2:
+        return ""
+    some = ", ".join(left[:NAMED]) + (", …" if len(left) > NAMED else "")
+    told = f"; by {len(ids) - len(left):,} of {len(ids):,} series"
+    return told + (f", as {len(left):,} began too late or ended: {some}" if left else "")
 
 
 def _drawn(ids: tuple[str, ...], most: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from daycast.adapters import registry
 from daycast.config import Dataset
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
-from daycast.steps.champion import CHAMPION, moves, present
+from daycast.steps.champion import CHAMPION, RUN, moves, present
 from daycast.steps.register import DATA_UNTIL
 
 
@@ -41,13 +41,12 @@ def told(settings: Settings, dataset: Dataset, day: date | None) -> dict[str, An
     of = registry.find(settings.tracking_uri, registry.model_name(dataset.name), number)
     facts: dict[str, Any] = {"dataset": dataset.name, "version": number}
     if of is not None and (led.empty or not present(led, [of]).empty):
-        facts |= {"model": of.tags["daycast.model"], "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
+        facts |= {"model": of.tags.get("daycast.model"), "run_id": of.run_id, "data_until": of.tags.get(DATA_UNTIL)}
+    if of is not None and RUN not in of.tags:
+        facts["note"] = "daycast did not make this version"
     if led.empty or (now and found["to_version"].iloc[-1] != number):
-        return {
-            **facts,
-            "since": None,
-            "note": "the alias was moved by other means: the history does not tell of it yet",
-        }
+        note = "the alias was moved by other means: the history does not tell of it yet"
+        return {**facts, "since": None, "note": "; ".join([note, *filter(None, [facts.get("note")])])}
     line = led.iloc[0]
     since = line["decided_at"].tz_convert(dataset.timezone).isoformat(timespec="seconds")
     why = {name: line[name] for name in ("kind", "actor", "reason", "from_version", "decision")}

@@ -1,14 +1,48 @@
-"""Whether the files of a version are still where the registry says."""
+"""The files of a version: fetched, or why they can't be."""
 
 from __future__ import annotations
 
 import tempfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from daycast.adapters.registry.client import connected
 from daycast.adapters.registry.package import STORED
+from daycast.errors import MissingError, ToolError
 
 MLMODEL = "MLmodel"
+
+
+def fetch(uri: str, at: str, folder: Path | None) -> Path:
+    """The folder of an MLflow model on this machine: below ``folder``, or wherever MLflow likes.
+
+    Raises:
+        MissingError: the store of files answers, and has nothing there.
+        ToolError: it does not answer.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    target = None if folder is None else str(folder)
+    try:
+        return Path(download_artifacts(at, dst_path=target, tracking_uri=uri, registry_uri=uri))
+    except Exception as error:  # each kind of store has errors of its own
+        wanted = f"files of a model at {at}"
+        if _absent(uri, at):
+            found = f"MLflow at {uri} answers, and there are none"
+            raise MissingError(wanted, found, "restore them from a backup, or take another version") from error
+        raise ToolError(
+            wanted, f"{type(error).__name__}: {error}", "check that MLflow's store of files is up"
+        ) from error
+
+
+def _absent(uri: str, at: str) -> bool:
+    """Whether the store of files answers, and has nothing at an address."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    folder, _, name = at.rstrip("/").rpartition("/")
+    try:
+        return name not in {file.path for file in get_artifact_repository(folder, tracking_uri=uri).list_artifacts()}
+    except Exception:  # noqa: BLE001  # it does not answer: each kind of store has errors of its own
+        return False
 
 
 def lost(uri: str, name: str, number: str) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daycast.adapters.registry.client import connected
+from daycast.adapters.registry.files import fetch
 from daycast.adapters.registry.package import Candidate, prove, read, write
 from daycast.errors import PromotionError
 
@@ -78,7 +79,7 @@ def register(uri: str, name: str, run_id: str, key: str, candidate: Candidate, t
         model = _uploaded(client, experiment, run_id, candidate, tags)
         proven = False
         try:
-            prove(read(_fetch(uri, model.artifact_location, None)), candidate.example)
+            prove(read(fetch(uri, model.artifact_location, None)), candidate.example)
             proven = True
         finally:
             if not proven:
@@ -145,11 +146,12 @@ def load(uri: str, name: str, which: str, folder: Path | None = None) -> Loaded:
 
     Raises:
         PromotionError: no version has this alias.
+        MissingError: there is no such version, or its files are gone.
         ModelError: the version can't be loaded.
     """
     version = _by_number(uri, name, which) if which.isdigit() else required(uri, name, which)
     with connected(uri) as client:
-        at = _fetch(uri, client.get_model_version_download_uri(name, version.number), folder)
+        at = fetch(uri, client.get_model_version_download_uri(name, version.number), folder)
     with _ONE_AT_A_TIME:
         return Loaded(version, read(at), at)
 
@@ -206,13 +208,6 @@ def _uploaded(
         client.log_model_artifacts(entry.model_id, str(Path(folder, "model")))
     client.log_outputs(run_id, [LoggedModelOutput(entry.model_id, step=0)])
     return entry
-
-
-def _fetch(uri: str, artifacts: str, folder: Path | None) -> Path:
-    from mlflow.artifacts import download_artifacts
-
-    target = None if folder is None else str(folder)
-    return Path(download_artifacts(artifacts, dst_path=target, tracking_uri=uri, registry_uri=uri))
 
 
 def _ensure(client: MlflowClient, name: str) -> None:

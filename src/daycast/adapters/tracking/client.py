@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from daycast.errors import ToolError
+from daycast.errors import MissingError, ToolError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,6 +42,7 @@ def connected(tracking: Tracking) -> Iterator[MlflowClient]:
     """A client of this URI alone.
 
     Raises:
+        MissingError: MLflow does not have what it was asked for.
         ToolError: MLflow or its database refuses.
     """
     from mlflow import MlflowClient
@@ -52,9 +53,16 @@ def connected(tracking: Tracking) -> Iterator[MlflowClient]:
         _begun(tracking.uri)
         yield MlflowClient(tracking.uri, tracking.uri)
     except (MlflowException, SQLAlchemyError) as error:
+        said = str(error).strip().splitlines()[0]
+        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise MissingError(
+                f"MLflow at {tracking.uri} to have what it was asked for",
+                said,
+                "check the name or id, and that MLFLOW_TRACKING_URI names the server that has it",
+            ) from error
         raise ToolError(
             f"MLflow at {tracking.uri} to do what it was asked",
-            str(error).strip().splitlines()[0],
+            said,
             "check the name or id, MLFLOW_TRACKING_URI, and that the server or database there is up",
         ) from error
 

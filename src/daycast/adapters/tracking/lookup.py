@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from daycast.adapters.tracking.client import KIND, PARENT, Tracking, connected, name_of, search
+from daycast.errors import MissingError, ToolError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as Recorded
@@ -99,9 +100,38 @@ def points(tracking: Tracking, run: Run) -> dict[tuple[str, int], tuple[float, .
 
 
 def text(tracking: Tracking, run_id: str, path: str) -> str:
-    """The text of a run's artifact. Raises ``ToolError`` if there is none."""
+    """The text of a run's artifact.
+
+    Raises:
+        MissingError: there is none, or no such run.
+        ToolError: MLflow does not answer.
+    """
+    from mlflow.artifacts import download_artifacts
+
     with connected(tracking) as client, tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
+        at = f"{client.get_run(run_id).info.artifact_uri.rstrip('/')}/{path}"
+        try:  # not by the client's own way, which calls any fault a wrong path
+            file = download_artifacts(at, dst_path=folder, tracking_uri=tracking.uri)
+        except Exception as error:  # each kind of store has errors of its own
+            wanted = f"the file {path} of run {run_id} in MLflow at {tracking.uri}"
+            if _absent(tracking.uri, at):
+                found, fix = f"MLflow answers, and there is nothing at {at}", "restore it from a backup, or run again"
+                raise MissingError(wanted, found, fix) from error
+            raise ToolError(
+                wanted, f"{type(error).__name__}: {error}", "check that its store of files is up"
+            ) from error
+        return Path(file).read_text(encoding="utf-8")
+
+
+def _absent(uri: str, address: str) -> bool:
+    """Whether the store of files answers, and has nothing at an address."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    folder, _, name = address.rpartition("/")
+    try:
+        return name not in {file.path for file in get_artifact_repository(folder, tracking_uri=uri).list_artifacts()}
+    except Exception:  # noqa: BLE001  # it does not answer: each kind of store has errors of its own
+        return False
 
 
 def link(tracking: Tracking, run_id: str) -> str | None:
