@@ -84,7 +84,7 @@ def scored(
     rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
     into.update(rows)
     count = rows[OWN]["cutoff"].nunique()
-    told = f"{count} since {since.date()}, the end of the later fit; {least} needed{_judged_by(rows[OWN], ids)}"
+    told = f"{count} since {since.date()}, the end of the later fit; {least} needed{judged_by(rows[OWN], ids)}"
     if not count:
         into.clear()
     return [*out, Check("recent origins", count >= least, float(count), float(least), told)]
@@ -123,7 +123,7 @@ def _seen(version: registry.Version) -> str | None:
     return version.tags.get(SCORED_FROM, version.tags.get(DATA_UNTIL))
 
 
-def _judged_by(rows: pd.DataFrame, ids: tuple[str, ...]) -> str:
+def judged_by(rows: pd.DataFrame, ids: tuple[str, ...]) -> str:
     """Of a panel, how many series count; few of those that don't, by name."""
     left = sorted({*ids} - {*rows["unique_id"]})
     if len(ids) < 2:
