@@ -25,6 +25,7 @@ from daycast.steps.reference import DataRef
 
 CHAMPION = "champion"  # alias
 RUN = "daycast.run_id"  # tag of a version: the training run that made it
+MODEL, HORIZON = "daycast.model", "daycast.horizon"  # tags of every version that daycast made
 SERVED = "daycast.served"  # tag of a version: when it was champion
 MOVED = "daycast.moved"  # tag of a version: the move that made it champion, set before it is made
 REASON = 2000  # characters of a reason that the tag holds
@@ -192,9 +193,13 @@ def require_forecast(settings: Settings, dataset: Dataset, number: str, data: Da
     """Raise ``PromotionError`` unless a version loads, and forecasts from the data (in force) within its contract."""
     try:
         loaded = registry.load(settings.tracking_uri, registry.model_name(dataset.name), number)
+        lacking = sorted({RUN, MODEL, HORIZON} - loaded.version.tags.keys())
+        if lacking:
+            told = f"version {number} without {', '.join(lacking)}, as put there by hand"
+            raise PromotionError("a version with the tags that daycast gives", told, "take another one")
         served = serving.of_version(loaded.folder)
         known = arrays(settings, served.spec, data or in_force(settings, dataset.name))
-        steps = int(loaded.version.tags["daycast.horizon"])
+        steps = int(loaded.version.tags[HORIZON])
         core.check(serving.from_table(served, known, steps), len(known.panel.ids) * steps, dataset.floor)
     except DaycastError as error:
         raise PromotionError(

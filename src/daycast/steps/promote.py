@@ -176,8 +176,6 @@ def override(settings: Settings, dataset: Dataset, number: str, reason: str) -> 
     found = {v.number: v for v in registry.versions(settings.tracking_uri, name)}
     if number not in found:
         raise PromotionError(f"a version of {name} among {sorted(found, key=int)}", number, "name one of these")
-    if "daycast.run_id" not in found[number].tags:
-        raise PromotionError("a version that daycast made", f"version {number}, which it did not", "name another one")
     before = registry.by_alias(settings.tracking_uri, name, CHAMPION)
     require_forecast(settings, dataset, number)
     why = Why("override", found[number].tags["daycast.run_id"], reason)

@@ -14,6 +14,7 @@ from daycast.core.retrain import Action, State
 from daycast.errors import DaycastError, ToolError
 from daycast.settings import Settings
 from daycast.steps import card, champion, episodes, rollback
+from daycast.steps.champion import HORIZON, MODEL
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays
 from daycast.steps.record import tracker
@@ -21,7 +22,6 @@ from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED
 from daycast.steps.trial import trial
 
-MODEL, HORIZON = "daycast.model", "daycast.horizon"  # tags of every version that daycast made
 TRIAL = "daycast.trial"  # tag of a version: which promotion's trial is over, and how it ended
 
 
