@@ -365,6 +365,10 @@ def test_a_baseline_that_the_winner_loses_to_takes_the_place_of_a_worse_champion
     assert bad != version
     with tampered(project, version, everything(0.0, 30.0)), tampered(project, bad, everything(0.0, 30.0)):
         crown(project, bad)
+        told = promote.judged(project.settings, "tiny", run, asked())
+        instead = promote.instead(project.settings, "tiny", told, asked())
+        assert instead is not None
+        assert (told.may, instead.may, instead.version.version) == (False, True, naive)
         assert promote.promote(project.settings, "tiny", run, asked()).version == naive
         with store.opened(project.settings.store_url) as engine:
             line = store.read_promotions(engine, "tiny").iloc[-1]

@@ -185,17 +185,23 @@ def promote(
         found = summary.newest(here, configured, overrides or [], REGISTERED)
         promotion = gate_of(here, found.run_id, overrides or [])
         judged = step.judged(here, configured.dataset.name, found.run_id, promotion)
+        instead = step.instead(here, configured.dataset.name, judged, promotion) if dry_run else None
     if not as_json:
         summary.show_checks(judged)
+        if instead is not None:
+            summary.show_instead(instead)
     version = judged.version.model_copy(update={"in_force": not judged.of_the_past})
     if not dry_run:
         version = step.obey(here, configured.dataset.name, found.run_id, judged, promotion)
     told = {"promoted": not dry_run, "run_id": found.run_id, "version": version, "may": judged.may}
     if as_json:
-        console.machine({**told, "decision": judged.to_json()})
+        other = {} if instead is None else {"instead": instead.to_json()}
+        console.machine({**told, "decision": judged.to_json(), **other})
     elif judged.may or judged.of_the_past:
         already = judged.champion == judged.version.version
         summary.show_decision(judged.decision, version, dry_run, already)
+    elif not dry_run:  # else it was refused
+        console.heading(f"Champion: {version.model} is version {version.version} of {version.name}, the best baseline")
 
 
 def leaderboard(

@@ -161,6 +161,12 @@ def show_checks(judged: Judged) -> None:
     console.line(f"  {'every check passed' if every else failed}")
 
 
+def show_instead(judged: Judged) -> None:
+    """The checks of the best baseline, which takes the place if the winner may not and it may."""
+    console.heading(f"In its place: {judged.version.model}, version {judged.version.version}, the best baseline")
+    show_checks(judged)
+
+
 def show_forecast(made: ForecastRef) -> None:
     """The forecast as a table: a row per timestamp, a column per series (the first few)."""
     rows = pd.read_csv(made.rows, parse_dates=["ds", "cutoff"])

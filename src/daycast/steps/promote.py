@@ -111,18 +111,28 @@ def _judged_then(settings: Settings, found: Judged) -> Judged:
     return replace(found, checks=checks, beside=beside, promotion=told.get("promotion"))
 
 
-def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
-    """Let the best baseline serve where the winner may not, if no champion does or the winner has lost to it."""
+def instead(settings: Settings, dataset: str, winner: Judged, promotion: Promotion | None) -> Judged | None:
+    """What the gate says of the best baseline, where the winner may not serve, and has lost to it or no champion does.
+
+    ``None`` where that is not so, or the baseline serves already.
+    """
     name, failed = winner.decision.baseline, [check.name for check in winner.checks if not check.passed]
     lost = better_than(name) in failed
-    if name == winner.version.model or not (lost or winner.champion is None):
+    if winner.may or winner.of_the_past or name == winner.version.model or not (lost or winner.champion is None):
+        return None
+    found = judged(settings, dataset, winner.run_id, promotion, name)
+    return None if found.version.version == winner.champion else found
+
+
+def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
+    """Let the best baseline serve where the winner may not, if it may."""
+    found = instead(settings, dataset, winner, promotion)
+    if found is None:
         raise _refused(dataset, winner)
-    found = judged(settings, dataset, run_id, promotion, name)
-    serves = found.version.version == winner.champion
-    if not serves:
-        card.judged(settings, None, found.version.version, _verdict(found))
-    if serves or not found.may:
+    card.judged(settings, None, found.version.version, _verdict(found))
+    if not found.may:
         raise _refused(dataset, winner)
+    failed = [check.name for check in winner.checks if not check.passed]
     none = "" if winner.champion else "there is no champion and "
     reason = f"the best baseline, as {none}{winner.version.model} failed: {', '.join(failed)}"
     why = Why("promotion", _made_by(settings, found.version), reason, {**found.to_json(), "refused": winner.to_json()})
