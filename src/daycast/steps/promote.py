@@ -88,7 +88,7 @@ def obey(settings: Settings, dataset: str, run_id: str, found: Judged, promotion
         tracking.put(tracker(settings), run_id, {GATE: json.dumps(found.to_json(), indent=1)})
         card.judged(settings, run_id, version.version, _verdict(found))
     if not found.may:
-        return _baseline(settings, dataset, run_id, promotion, found)
+        return _baseline(settings, dataset, promotion, found)
     why = Why("promotion", _made_by(settings, version), found.decision.reasons[-1], found.to_json())
     try:
         move(settings, dataset, version.version, why, found.champion)
@@ -124,7 +124,7 @@ def instead(settings: Settings, dataset: str, winner: Judged, promotion: Promoti
     return None if found.version.version == winner.champion else found
 
 
-def _baseline(settings: Settings, dataset: str, run_id: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
+def _baseline(settings: Settings, dataset: str, promotion: Promotion | None, winner: Judged) -> VersionRef:
     """Let the best baseline serve where the winner may not, if it may."""
     found = instead(settings, dataset, winner, promotion)
     if found is None:
