@@ -268,8 +268,7 @@ def test_a_champion_that_does_not_say_what_it_has_seen_is_trained_again_on_no_tr
     assert asked.kind == "train"
     assert f"version {now}, does not say what it has seen" in asked.reason
     assert (judged.kind, "no trial" in judged.reason) == ("wait", True)
-    if edited is None:
-        assert running.start(monitoring, dataset="tiny", fetch=False).unlogged is None
+    assert running.start(monitoring, dataset="tiny", fetch=False).unlogged is None
 
 
 def test_a_champion_that_took_the_place_of_one_made_by_hand_is_on_no_trial(

@@ -50,9 +50,8 @@ def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Ti
         found = []
     # By their runs too: numbers start anew in another registry.
     seen = {
-        (v.number, v.tags.get("daycast.run_id")): pd.Timestamp(v.tags[DATA_UNTIL])
-        for v in found
-        if DATA_UNTIL in v.tags
+        (v.number, v.tags.get("daycast.run_id")): pd.to_datetime(v.tags.get(DATA_UNTIL), errors="coerce")
+        for v in found  # tags can be removed and edited in the registry's UI
     }
     by = zip(sums["model_version"], sums["run_id"], strict=True)
     of = pd.Series([seen.get(one, pd.NaT) for one in by], index=sums.index, dtype="datetime64[ns]")
