@@ -27,6 +27,7 @@ from daycast.config.promotion import Championship
 from daycast.core.gate import Check
 from daycast.errors import DaycastError, PromotionError, ToolError, unanswered
 from daycast.models import describe
+from daycast.models.budget import Clock, OverBudgetError
 from daycast.steps import champion, gate, lineage, promote, rescore, serving, standing
 from daycast.steps.data import table
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
@@ -95,7 +96,7 @@ def judged(
     uri = project.settings.tracking_uri
     own, other = registry.find(uri, NAME, version), before and registry.find(uri, NAME, before)
     assert own is not None
-    config = project.config("model=[naive,day_type_naive,sarima]", *overrides).model_copy(
+    config = project.config("model=[naive,day_type_naive,sarima,gru,lightgbm_small]", *overrides).model_copy(
         update={"promotion": asked(**limits)}
     )
     found = gate.judged(project.settings, config, project.data, gate.Asked(run, own, other or None))
@@ -339,6 +340,39 @@ def test_a_training_that_leaks_is_refused(
     found = judged(project, run, version, runs["day_type_naive"][1], overrides=given[1:3])
     assert "fitted on what it says" in failed(found)
     refused(project, run, runs["day_type_naive"][1], "fitted on what it says")
+
+
+class Hurried(Clock):
+    """Time for ten trees."""
+
+    def __init__(self, _: float | None) -> None:
+        self.left = 10
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OverBudgetError
+
+
+@pytest.mark.usefixtures("back")
+@pytest.mark.parametrize("when", ["in training", "at the gate"])
+def test_a_fit_that_its_time_budget_cut_short_is_refused_and_named(
+    project: Project, runs: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    given = ("model=[naive,lightgbm_small]", "model.lightgbm_small.min_leaf=2")
+    given = (*given, f"seed={72 + (when == 'at the gate')}", "promotion.margin=0", "promotion.significance=null")
+    with monkeypatch.context() as patched:
+        if when == "in training":
+            patched.setattr("daycast.models.tabular.Clock", Hurried)
+        run = project.train(*given).run.run_id
+    if when == "at the gate":
+        monkeypatch.setattr("daycast.models.tabular.Clock", Hurried)
+    version = promote.decided(project.settings, run)[1]["lightgbm_small"].version
+    check = judged(project, run, version, runs["day_type_naive"][1], overrides=given[1:4])["fitted on what it says"]
+    assert not check.passed
+    told = {"in training": "lightgbm_small: fits went over their time budget", "at the gate": "in being fitted again"}
+    assert told[when] in check.reason
+    assert "train with a larger `budget_s`" in check.reason
 
 
 @pytest.mark.usefixtures("back")

@@ -53,7 +53,9 @@ class Blend:
             ModelError: nothing was joined.
         """
         self._check()
-        return FitReport(facts={"members": len([member.fit(history, None, on_epoch) for member in self._members])})
+        reports = [member.fit(history, None, on_epoch) for member in self._members]
+        late = sum(int(report.facts.get("over_budget", 0)) for report in reports)
+        return FitReport(facts={"members": len(reports), "over_budget": late})
 
     def predict(self, origins: Sequence[Origin]) -> Float:
         """Weighted mean of the members' forecasts, ``(O, N, H)`` in raw units.

@@ -8,6 +8,7 @@ pipeline that was killed, or is run again with nothing changed, goes on in the s
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +86,13 @@ def close_run(settings: Settings, run: RunRef, status: Literal["FINISHED", "FAIL
 def run_link(settings: Settings, run: RunRef) -> str | None:
     """Address of the run in a server's UI; ``None`` without a server."""
     return tracking.link(tracker(settings), run.run_id)
+
+
+def hurried(models: Collection[tracking.Run]) -> str | None:
+    """Which of a run's models were cut short by their time budgets, so that no fit has to come out the same again."""
+    late = sorted(model.name for model in models if model.params.get("over_budget", "0") != "0")
+    told = f"{', '.join(late)}: fits went over their time budget, which depends on how fast the machine was"
+    return told if late else None
 
 
 def record_model(

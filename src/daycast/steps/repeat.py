@@ -22,7 +22,7 @@ from daycast.errors import DataError, ToolError
 from daycast.settings import Settings
 from daycast.steps import machine
 from daycast.steps import recorded as of_run
-from daycast.steps.record import tracker
+from daycast.steps.record import hurried, tracker
 from daycast.steps.reference import DataRef
 
 ON_GPU = {True: 0.001, False: 0.05}  # relative, by whether training was deterministic: docs/gpu.md has the measurements
@@ -99,9 +99,8 @@ def _uncertain(config: Config, models: list[tracking.Run]) -> list[str]:
     out = []
     if config.tuning.workers > 1 and any(m.metrics.get("search_work") is not None for m in models):
         out.append(f"{config.tuning.workers} workers searched at once: what each drew depended on time")
-    late = [m.name for m in models if m.params.get("over_budget", "0") != "0"]
-    if late:
-        out.append(f"{', '.join(late)}: fits went over their time budget, which depends on how fast the machine was")
+    if late := hurried(models):
+        out.append(late)
     if not config.trainer.deterministic:
         out.append("trainer.deterministic was false: the fastest kernels, not the repeatable ones")
     return out

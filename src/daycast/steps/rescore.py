@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from daycast import models
-from daycast.adapters import registry
+from daycast.adapters import registry, tracking
 from daycast.config import Config
 from daycast.core import backtest, gate, metrics, split, until
 from daycast.core import forecast as core
@@ -22,10 +22,12 @@ from daycast.core.split import Fold
 from daycast.errors import HistoryError, PromotionError, unanswered
 from daycast.settings import Settings
 from daycast.steps import forecaster, judge, serving
-from daycast.steps.champion import require_forecast
+from daycast.steps.blend import members
+from daycast.steps.champion import MODEL, require_forecast
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays, table
 from daycast.steps.progress import emit
+from daycast.steps.record import hurried, tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 from daycast.steps.split import split as laid_out
@@ -155,7 +157,7 @@ def refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, ro
     cut = replace(whole, panel=whole.panel.until(fold.fit_cutoff))  # with all series: a network may know them by number
     again = serving.of_version(_folder(settings, asked.challenger)).forecaster
     emit("promote", "fit again", 0, 0, f"on data up to {fold.fit_cutoff.date()} alone")
-    again.fit(split.history(cut, fold))
+    fitted = again.fit(split.history(cut, fold))
     newest = rows["cutoff"].drop_duplicates().sort_values().tail(REFITTED)
     part = Fold("gate", None, newest.iloc[0], pd.DatetimeIndex(newest), fold.horizon)
     made = backtest.forecasts(again, whole, part)
@@ -166,8 +168,20 @@ def refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, ro
         f"fitted without the days it is judged by, it is off by {100 * off:.3g} % of a series' mean at most ({worst}), "
         f"{100 * allowed:g} % allowed"
     )
+    if off > allowed:
+        told += _cut_short(settings, config, asked, bool(fitted.facts.get("over_budget")))
     value = off if math.isfinite(off) else None  # JSON has no other
     return [Check("fitted on what it says", bool(off <= allowed), value, allowed, told)]
+
+
+def _cut_short(settings: Settings, config: Config, asked: Asked, now: bool) -> str:
+    """What else than the future makes two fits differ: a time budget that one of them went over."""
+    name = asked.challenger.tags[MODEL]
+    parts = {name, *members(config, name)}
+    late = hurried([run for run in tracking.children(tracker(settings), asked.run_id) if run.name in parts])
+    if now:
+        late = f"{name} went over its time budget in being fitted again"
+    return f"; but {late}: train with a larger `budget_s`, or when the machine is less busy" if late else ""
 
 
 def farthest(both: pd.DataFrame) -> tuple[float, str]:
