@@ -103,6 +103,10 @@ class MissingError(ToolError):
     """A tool answers, and does not have what it was asked for: asking again does not help."""
 
 
+# What files or tags that daycast did not write may raise; a want of memory is none of these, and lets nobody through.
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, ImportError, FileNotFoundError)
+
+
 def unanswered(error: BaseException | None) -> bool:
     """Whether a tool failed or is down, which says nothing of what it was asked about."""
     return isinstance(error, ToolError) and not isinstance(error, MissingError)

@@ -26,6 +26,7 @@ from daycast.cli import application
 from daycast.config import dataset_only
 from daycast.errors import ConfigError, HistoryError, PromotionError
 from daycast.steps.backfill import plan
+from daycast.steps.champion import HORIZON
 from daycast.steps.data import frame
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
@@ -204,6 +205,18 @@ def test_a_plan_tells_who_would_forecast_and_changes_nothing(then: Then) -> None
         planned = plan(project.settings, dataset_only(project.settings.root, "tiny"), project.data, first, first)
     assert [(one.as_of, one.version, one.done) for one in planned] == [(str(first), then.version.number, False)]
     pd.testing.assert_frame_equal(stored(project), before)
+
+
+@pytest.mark.parametrize("edited", [{DATA_UNTIL: "unknown"}, {DATA_UNTIL: "2019-12-01T00:00:00Z"}, {HORIZON: "ten"}])
+def test_a_version_whose_tags_were_edited_forecasts_no_past_day(then: Then, edited: dict[str, str]) -> None:
+    project, before, day = then.project, then.version, TRAINED + timedelta(days=60)
+    uri, dataset = project.settings.tracking_uri, dataset_only(project.settings.root, "tiny")
+    registry.tag(uri, before.name, before.number, edited)
+    try:
+        with environment(project.settings), pytest.raises(PromotionError, match="had seen nothing after"):
+            plan(project.settings, dataset, project.data, day, day)
+    finally:
+        registry.tag(uri, before.name, before.number, {name: before.tags[name] for name in edited})
 
 
 def test_a_range_before_every_version_says_what_to_train(then: Then) -> None:

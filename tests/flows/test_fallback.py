@@ -29,8 +29,8 @@ from daycast.adapters import store as stores
 from daycast.config import Dataset, dataset_only
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
-from daycast.steps import chain
-from daycast.steps.champion import Why, move
+from daycast.steps import chain, rollback, shelf
+from daycast.steps.champion import MOVED, Why, move, moves
 from daycast.steps.data import frame
 from daycast.steps.forecast import forecast
 from daycast.steps.ingest import ingest
@@ -59,14 +59,14 @@ def champions(project: Project, trained: Trained, network: str) -> Iterator[list
     shutil.copy(store, f"{store}.kept")
     with stores.opened(project.settings.store_url) as engine, engine.begin() as connection:
         connection.execute(stores.tables.promotions.delete())  # former champions of other tests would stand in
-    shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
+    shutil.rmtree(shelf.shelf(project.settings, "tiny"), ignore_errors=True)
     registry.set_alias(uri, NAME, "champion", first)
     made_by = registry.find(uri, NAME, network).tags["daycast.run_id"]  # type: ignore[union-attr]
     move(project.settings, "tiny", network, Why("override", made_by, "for a test"), first)
     yield [network, first]
     registry.set_alias(uri, NAME, "champion", before)
     shutil.move(f"{store}.kept", store)
-    shutil.rmtree(chain.shelf(project.settings, "tiny"), ignore_errors=True)
+    shutil.rmtree(shelf.shelf(project.settings, "tiny"), ignore_errors=True)
 
 
 @contextmanager
@@ -104,6 +104,24 @@ def test_the_champion_is_marked_in_every_row_and_nobody_is_told(
     assert set(kept["role"]) == {"champion"}
     assert kept["fallback_reason"].isna().all()
     assert told == []
+
+
+@pytest.mark.parametrize("edited", ["by hand on Monday", '["a list"]', '{"number": %d}', '{"number": null}'])
+def test_what_somebody_wrote_into_the_tag_of_a_move_stops_neither_the_forecast_nor_the_way_back(
+    project: Project, champions: list[str], edited: str
+) -> None:
+    dataset, lines = project.config().dataset, len(moves(project.settings, "tiny"))
+    told = edited % (lines + 1) if "%d" in edited else edited
+    uri = project.settings.tracking_uri
+    now = registry.required(uri, NAME, "champion")
+    registry.tag(uri, NAME, champions[0], {MOVED: told})
+    try:
+        made = project.forecast()
+        assert rollback.rollback(project.settings, dataset, None, "to see", dry_run=True) == (*champions,)
+    finally:
+        registry.tag(uri, NAME, champions[0], {MOVED: now.tags[MOVED]})
+    assert (made.role, made.served_by.version, made.reasons) == ("champion", champions[0], ())
+    assert len(moves(project.settings, "tiny")) == lines
 
 
 def test_a_champion_that_does_not_load_is_followed_by_the_one_before(
@@ -199,9 +217,9 @@ def test_while_mlflow_is_down_the_champion_forecasts_from_the_copy_kept_here_or_
     assert "registry: ToolError" in made.reasons[0]
     assert made.new_rows == 0  # the same forecast
     pd.testing.assert_frame_equal(rows(made), rows(usual))
-    shelf = chain.shelf(project.settings, "tiny")
-    assert [f.name.partition("-")[0] for f in shelf.iterdir()] == [champions[0]]
-    (file,) = shelf.rglob("weights.safetensors")
+    place = shelf.shelf(project.settings, "tiny")
+    assert [f.name.partition("-")[0] for f in place.iterdir()] == [champions[0]]
+    (file,) = place.rglob("weights.safetensors")
     weights = file.read_bytes()
     file.unlink()
     assert forecast(down, dataset, project.data).role == "seasonal_naive"
@@ -220,7 +238,7 @@ def test_a_champion_whose_files_are_gone_forecasts_from_the_copy_kept_here(
     folder.rename(folder.with_name("away"))
     try:
         made = project.forecast()
-        shutil.rmtree(chain.shelf(project.settings, "tiny"))
+        shutil.rmtree(shelf.shelf(project.settings, "tiny"))
         without = project.forecast()
     finally:
         folder.with_name("away").rename(folder)

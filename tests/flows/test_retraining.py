@@ -254,7 +254,7 @@ def test_a_champion_that_daycast_did_not_make_is_trained_again_on_no_trial_and_m
     assert running.start(monitoring, dataset="tiny", fetch=False).unlogged is None
 
 
-@pytest.mark.parametrize("edited", [None, "last week"])
+@pytest.mark.parametrize("edited", [None, "last week", "2019-12-01T00:00:00Z", "9999-12-31"])
 def test_a_champion_that_does_not_say_what_it_has_seen_is_trained_again_on_no_trial_and_monitored(
     project: Project, promoted: tuple[str, str], edited: str | None
 ) -> None:
@@ -281,7 +281,7 @@ def test_a_champion_that_took_the_place_of_one_made_by_hand_is_on_no_trial(
         newest = len(champion.moves(project.settings, "tiny"))
         connection.execute(lines.update().where(lines.c.number == newest).values(from_version=by_hand))
     judged = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
-    assert judged.reason == f"no trial of version {now}: version {by_hand}, the one before, was not made by daycast"
+    assert judged.reason == f"no trial of version {now}: version {by_hand}, the one before, lacks tags of daycast"
     assert other != by_hand
 
 

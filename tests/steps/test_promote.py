@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -571,6 +572,27 @@ def test_versions_of_this_registry_that_were_deleted_leave_their_moves_there(
     there = champion.present(lines, versions)
     assert there["to_version"].tolist() == [first, "1001", third]
     assert core.former(there, third) == ["1001", first]
+
+
+def test_what_was_told_of_a_version_of_the_same_number_in_another_registry_is_not_this_ones(
+    project: Project, strict: After, easy: After
+) -> None:
+    number, url = strict.version.version, project.settings.store_url
+    file = url.removeprefix("sqlite:///")
+    shutil.copy(file, f"{file}.kept")
+    try:
+        with store.opened(url) as engine:
+            with engine.begin() as connection:
+                connection.execute(store.tables.promotions.delete())
+            with store.moving(engine, "tiny") as turn:
+                turn.append(store.Move("promotion", "of another registry", None, number, {}, "Ann", "the first one"))
+        promote.override(project.settings, project.config().dataset, easy.version.version, "to begin with")
+        promote.override(project.settings, project.config().dataset, number, "for a test")
+        assert alias_tag(project, number).count("..") == 1
+        assert "the first one" not in tracking.text(project.tracking, strict.champion.run_id, card.FILE)
+    finally:
+        shutil.move(f"{file}.kept", file)
+        set_champion(project, easy.version.version)
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -28,7 +28,7 @@ from daycast.core.gate import Check
 from daycast.errors import DaycastError, PromotionError, ToolError, unanswered
 from daycast.models import describe
 from daycast.models.budget import Clock, OverBudgetError
-from daycast.steps import champion, gate, lineage, promote, rescore, serving, standing
+from daycast.steps import champion, gate, lineage, promote, rescore, serving, shelf, standing
 from daycast.steps.data import table
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM
 
@@ -525,6 +525,32 @@ def test_a_champion_that_does_not_forecast_any_more_is_nothing_to_beat(
     assert "better than the champion" not in found
 
 
+def test_a_champion_whose_files_are_gone_but_that_forecasts_from_its_copy_is_the_one_to_beat(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    before, place = runs["day_type_naive"][1], shelf.shelf(project.settings, "tiny")
+    loaded = registry.load(project.settings.tracking_uri, NAME, before)
+    with away(*([place] if place.exists() else [])):
+        registry.keep(loaded, place)
+        try:
+            with away(loaded.folder.parent):
+                found = judged(project, *runs["naive"], before)
+        finally:
+            shutil.rmtree(place)
+    assert "the champion forecasts" not in found
+    assert not found["better than the champion"].passed
+
+
+def test_all_series_are_judged_where_the_backtest_counted_some(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    """They are all forecast: one that is wrong by a factor for another series must not pass."""
+    before, ids = runs["naive"][1], table(project.settings, project.config(), project.data).panel.ids
+    found = judged(project, *runs["day_type_naive"], before, overrides=(f"backtest.series=[{ids[-1]}]",))
+    assert "few series much worse" in found
+    assert f"by {len(ids)} of {len(ids)} series" in found["recent origins"].reason
+
+
 @contextmanager
 def away(*places: Path) -> Iterator[None]:
     """Inside the block these files or folders are elsewhere."""
@@ -619,17 +645,24 @@ def test_a_champion_that_daycast_did_not_make_and_that_does_not_forecast_is_noth
     assert (told.may, told.champion) == (True, foreign)
 
 
+@pytest.mark.parametrize("edited", [None, "next week"])
 @pytest.mark.parametrize("lacking", [(DATA_UNTIL, SCORED_FROM), ("daycast.horizon",)], ids=lambda tags: tags[-1])
 def test_a_champion_that_does_not_say_what_it_was_fitted_on_is_compared_with_nobody(
-    project: Project, runs: dict[str, tuple[str, str]], lacking: tuple[str, ...]
+    project: Project, runs: dict[str, tuple[str, str]], lacking: tuple[str, ...], edited: str | None
 ) -> None:
     uri, number = project.settings.tracking_uri, runs["naive"][1]
     version = registry.find(uri, NAME, number)
     assert version is not None
     try:
         for name in lacking:
-            MlflowClient(uri, uri).delete_model_version_tag(NAME, number, name)
+            if edited is None:
+                MlflowClient(uri, uri).delete_model_version_tag(NAME, number, name)
+            else:
+                registry.tag(uri, NAME, number, {name: edited})
         found = judged(project, *runs["day_type_naive"], number)
+        if "daycast.horizon" in lacking:
+            with pytest.raises(PromotionError, match=r"without daycast\.horizon, as put there or edited by hand"):
+                promote.override(project.settings, project.config().dataset, number, "to see")
     finally:
         registry.tag(uri, NAME, number, {name: version.tags[name] for name in lacking})
     if "daycast.horizon" in lacking:  # without which the daily forecast can't use it either

@@ -12,12 +12,12 @@ from daycast.config import Dataset
 from daycast.core import history, parts
 from daycast.errors import ConfigError, PromotionError
 from daycast.settings import Settings
-from daycast.steps.champion import moves, present
+from daycast.steps.champion import horizon, moves, present
 from daycast.steps.data import arrays
 from daycast.steps.outcomes import Planned
 from daycast.steps.promote import WON_THEN
 from daycast.steps.reference import DataRef
-from daycast.steps.register import DATA_UNTIL
+from daycast.steps.register import DATA_UNTIL, when
 
 
 def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last: date) -> tuple[Planned, ...]:
@@ -51,7 +51,7 @@ def plan(settings: Settings, dataset: Dataset, data: DataRef, first: date, last:
     for cutoff in cutoffs:
         may = next((v for v, until in champions if until <= cutoff), None)
         made = 0 if may is None else there.get((cutoff, may.number, may.tags["daycast.run_id"]), 0)
-        done = may is not None and made >= int(may.tags["daycast.horizon"])
+        done = may is not None and made >= (horizon(may.tags) or 0)
         number = None if may is None else may.number
         out.append(Planned(as_of=str(cutoff.date()), cutoff=cutoff.isoformat(), version=number, done=done))
     if all(one.version is None for one in out):
@@ -75,5 +75,6 @@ def _champions(settings: Settings, dataset: str) -> list[tuple[registry.Version,
     lines = present(moves(settings, dataset), found)
     promoted = {number for number in lines["to_version"] if not history.rolled_back(lines, number)}
     may = [v for v in found if v.number in promoted or WON_THEN in v.tags]
-    dated = [(v, pd.Timestamp(v.tags[DATA_UNTIL])) for v in may if DATA_UNTIL in v.tags]
+    able = [v for v in may if horizon(v.tags) is not None]  # else somebody edited its tags
+    dated = [(v, until) for v in able if (until := when(v.tags, DATA_UNTIL)) is not None]
     return sorted(dated, key=lambda one: (one[1], int(one[0].number)), reverse=True)

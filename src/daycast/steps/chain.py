@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,14 +18,15 @@ from daycast.core import forecast as core
 from daycast.core import history, parts
 from daycast.core.forecast import Origin
 from daycast.core.frame import Panel, Table
-from daycast.errors import DaycastError, HistoryError, PromotionError, ToolError
+from daycast.errors import DaycastError, HistoryError, ToolError
 from daycast.models.baselines import seasonal_naive
 from daycast.settings import Settings
 from daycast.steps import serving
-from daycast.steps.champion import CHAMPION, moves, present, whole
+from daycast.steps.champion import CHAMPION, present, whole
 from daycast.steps.data import arrays
 from daycast.steps.reference import DataRef, VersionRef
 from daycast.steps.register import BASELINE, DATA_UNTIL
+from daycast.steps.shelf import kept
 
 PREVIOUS, BEST_BASELINE, NAIVE = "previous_champion", "baseline", "seasonal_naive"  # ranks after the champion, in order
 NO_VERSION = "none"  # version and run of what is in no registry
@@ -114,11 +114,6 @@ def by_first_that_can(settings: Settings, asked: Asked) -> Made:
     return replace(made, reasons=tuple(reasons))
 
 
-def shelf(settings: Settings, dataset: str) -> Path:
-    """Where the files of the champion that forecast last are kept."""
-    return settings.state / "champion" / dataset
-
-
 def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tuple[str, str, Load]]:
     """Rank, version and how to load it, first to last; why the registry has none goes to ``reasons``."""
     uri, name, tried = settings.tracking_uri, registry.model_name(dataset), set[str]()
@@ -126,9 +121,10 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
         registry.require_answer(uri)
         found = {v.number: v for v in registry.versions(uri, name)}
         lines = present(whole(settings, dataset), found.values())
-    except ToolError as error:  # asked once: each more question to a server that is in trouble takes minutes
+    # Asked once: each more question to a server in trouble takes minutes. Nothing that stands there may end the chain.
+    except Exception as error:  # noqa: BLE001
         reasons.append(f"registry: {_told(error)}")
-        yield CHAMPION, "kept here", lambda: _kept(settings, dataset, None)
+        yield CHAMPION, "kept here", lambda: kept(settings, dataset, None)
         return
     champion = next((n for n, v in found.items() if CHAMPION in v.aliases), None)
     if champion is None:
@@ -155,22 +151,9 @@ def _champion(settings: Settings, dataset: str, number: str, reasons: list[str])
         return registry.load(settings.tracking_uri, registry.model_name(dataset), number)
     except (ToolError, OSError) as error:
         reasons.append(f"champion, version {number}: {_told(error)}")
-        loaded = _kept(settings, dataset, number)
+        loaded = kept(settings, dataset, number)
         reasons[-1] += "; the copy of its files that is kept here serves"
         return loaded
-
-
-def _kept(settings: Settings, dataset: str, number: str | None) -> registry.Loaded:
-    loaded = registry.copied(shelf(settings, dataset))
-    if loaded is None or number not in (None, loaded.version.number):
-        raise PromotionError(
-            f"a copy of {'the champion' if number is None else f'version {number}'} on this machine",
-            "none is kept",
-            "bring MLflow back",
-        )
-    if history.rolled_back(moves(settings, dataset), loaded.version.number):
-        raise PromotionError("a copy of the champion", "one of a version that was rolled back", "bring MLflow back")
-    return loaded
 
 
 def _forecast(settings: Settings, asked: Asked, role: str, loaded: registry.Loaded) -> Made:

@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,14 +14,10 @@ from typing import Any
 import pandas as pd
 
 from daycast.adapters import registry, store
-from daycast.config import Dataset
-from daycast.core import forecast as core
 from daycast.core import history
-from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError
+from daycast.errors import ConfigError, PromotionError, ToolError
 from daycast.settings import Settings
-from daycast.steps import card, serving
-from daycast.steps.data import arrays, in_force
-from daycast.steps.reference import DataRef
+from daycast.steps import card
 
 CHAMPION = "champion"  # alias
 RUN = "daycast.run_id"  # tag of a version: the training run that made it
@@ -131,14 +127,23 @@ def unfinished(settings: Settings, dataset: str) -> store.Move | None:
     now = registry.by_alias(settings.tracking_uri, name, CHAMPION)
     if now is None:
         return None
-    begun = json.loads(now.tags.get(MOVED, "{}"))
-    if begun and begun.pop("number") == len(lines) + 1:
-        return store.Move(**begun)
+    begun = _begun(now, len(lines) + 1)
+    if begun is not None:
+        return begun
     if len(lines) and lines["to_version"].iloc[-1] == now.number:
         return None
     before = _left(lines, registry.versions(settings.tracking_uri, name))
     reason = "the alias was moved by other means than daycast, and noticed now"
     return store.Move(OUTSIDE, now.tags.get(RUN, ""), before, now.number, {}, "unknown", reason)
+
+
+def _begun(version: registry.Version, number: int) -> store.Move | None:
+    """The move that a version's tag tells of, if it is the ``number``-th: none where somebody else wrote there."""
+    try:
+        told = json.loads(version.tags.get(MOVED, "{}"))
+        return store.Move(**told) if told.pop("number", None) == number else None
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def whole(settings: Settings, dataset: str) -> pd.DataFrame:
@@ -155,7 +160,9 @@ def _left(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> str | No
 
 def _tell(settings: Settings, dataset: str, numbers: Iterable[str | None]) -> None:
     """Let cards and tags of versions tell when they were champion and why, beside the alias that only one has."""
-    name, lines = registry.model_name(dataset), moves(settings, dataset)
+    name = registry.model_name(dataset)
+    # Numbers start anew in another registry: what was told of another version 1 is not this one's.
+    lines = present(moves(settings, dataset), registry.versions(settings.tracking_uri, name))
     for number in filter(None, numbers):
         spells = history.served(lines, number)
         times = [[f"{when.strftime(MINUTES)} UTC" if when is not None else "now" for when in s] for s in spells]
@@ -164,6 +171,12 @@ def _tell(settings: Settings, dataset: str, numbers: Iterable[str | None]) -> No
             version = registry.find(settings.tracking_uri, name, number)
             if version is not None:
                 card.moved(settings, version, history.told(lines, number, MINUTES), tags)
+
+
+def horizon(tags: Mapping[str, str]) -> int | None:
+    """How many steps ahead a version forecasts, by its tag; ``None`` where somebody edited that away."""
+    told = tags.get(HORIZON, "")
+    return int(told) if told.isdecimal() and int(told) else None
 
 
 def actor() -> str:
@@ -187,23 +200,3 @@ def present(lines: pd.DataFrame, versions: Iterable[registry.Version]) -> pd.Dat
     of = lines["to_version"].map(made)
     begun = (of == lines["run_id"]).cummax()
     return lines[begun & (of.isna() | (of == lines["run_id"]))]
-
-
-def require_forecast(settings: Settings, dataset: Dataset, number: str, data: DataRef | None = None) -> None:
-    """Raise ``PromotionError`` unless a version loads, and forecasts from the data (in force) within its contract."""
-    try:
-        loaded = registry.load(settings.tracking_uri, registry.model_name(dataset.name), number)
-        lacking = sorted({RUN, MODEL, HORIZON} - loaded.version.tags.keys())
-        if lacking:
-            told = f"version {number} without {', '.join(lacking)}, as put there by hand"
-            raise PromotionError("a version with the tags that daycast gives", told, "take another one")
-        served = serving.of_version(loaded.folder)
-        known = arrays(settings, served.spec, data or in_force(settings, dataset.name))
-        steps = int(loaded.version.tags[HORIZON])
-        core.check(serving.from_table(served, known, steps), len(known.panel.ids) * steps, dataset.floor)
-    except DaycastError as error:
-        raise PromotionError(
-            f"version {number} to load, and to forecast from the data in force",
-            f"{error.expected}; found: {error.found}",
-            f"take another one: `daycast history dataset={dataset.name}` and the registry have them",
-        ) from error

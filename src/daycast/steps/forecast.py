@@ -17,6 +17,7 @@ from daycast.steps.champion import CHAMPION
 from daycast.steps.data import arrays
 from daycast.steps.outcomes import ForecastRef
 from daycast.steps.reference import DataRef
+from daycast.steps.shelf import shelf
 
 SHOWN = 8  # seasons of history in the picture
 PICTURED = 20  # series of which one is made, at most
@@ -69,7 +70,7 @@ def forecast(
     title = f"{dataset.title}: {steps} steps after {cutoff.date()} by {made.by.model}"
     report.next_horizon(_recent(made.panel), rows, title, dataset.unit, folder / "forecast.png")
     if made.loaded is not None and version is None:
-        registry.keep(made.loaded, chain.shelf(settings, dataset.name))
+        registry.keep(made.loaded, shelf(settings, dataset.name))
     return ForecastRef(
         dataset=dataset.name,
         cutoff=cutoff.isoformat(),

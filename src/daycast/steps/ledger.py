@@ -10,7 +10,7 @@ from daycast.core import ledger as core
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
-from daycast.steps.register import DATA_UNTIL
+from daycast.steps.register import DATA_UNTIL, when
 
 
 def keep(settings: Settings, config: Config, panel: Panel, data_version: str) -> tuple[int, int]:
@@ -49,11 +49,8 @@ def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Ti
     except ToolError:
         found = []
     # By their runs too: numbers start anew in another registry.
-    seen = {
-        (v.number, v.tags.get("daycast.run_id")): pd.to_datetime(v.tags.get(DATA_UNTIL), errors="coerce")
-        for v in found  # tags can be removed and edited in the registry's UI
-    }
+    seen = {(v.number, v.tags.get("daycast.run_id")): when(v.tags, DATA_UNTIL) for v in found}
     by = zip(sums["model_version"], sums["run_id"], strict=True)
-    of = pd.Series([seen.get(one, pd.NaT) for one in by], index=sums.index, dtype="datetime64[ns]")
+    of = pd.Series([seen.get(one) for one in by], index=sums.index, dtype="datetime64[ns]")
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
     return core.serving(sums, dataset.timezone).sort_values(["cutoff", "ds"], ignore_index=True)

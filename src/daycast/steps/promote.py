@@ -14,11 +14,12 @@ from daycast.errors import MissingError, PromotionError
 from daycast.settings import Settings
 from daycast.steps import card, gate
 from daycast.steps import recorded as of_run
-from daycast.steps.champion import CHAMPION, Why, move, moves, present, require_forecast
+from daycast.steps.champion import CHAMPION, Why, move, moves, present
 from daycast.steps.judged import GATE, Judged
 from daycast.steps.record import tracker
 from daycast.steps.reference import VersionRef
 from daycast.steps.register import DATA_UNTIL, VERSIONS
+from daycast.steps.shelf import require_forecast
 
 WON_THEN = "daycast.won_then"  # tag of a version that won as of a past day: the run that says so
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,6 +42,12 @@ LIBRARIES = {  # family -> packages that its forecasts need
 }
 EXAMPLE_SERIES = 20
 EXAMPLE_SEASONS = 4  # history in the stored example beyond what the model needs
+
+
+def when(tags: Mapping[str, str], tag: str) -> pd.Timestamp | None:
+    """The timestamp of data that a version's tag tells; ``None`` where there is none, as tags are edited in MLflow."""
+    told = pd.to_datetime(tags.get(tag), errors="coerce")
+    return told if isinstance(told, pd.Timestamp) and told.tzinfo is None else None
 
 
 def register(

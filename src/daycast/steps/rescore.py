@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,17 +18,18 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import HistoryError, PromotionError, unanswered
+from daycast.errors import FAULTS, DaycastError, HistoryError, unanswered
 from daycast.settings import Settings
-from daycast.steps import forecaster, judge, serving
+from daycast.steps import forecaster, serving
 from daycast.steps.blend import members
-from daycast.steps.champion import MODEL, require_forecast
+from daycast.steps.champion import MODEL
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays, table
 from daycast.steps.progress import emit
 from daycast.steps.record import hurried, tracker
 from daycast.steps.reference import DataRef
-from daycast.steps.register import DATA_UNTIL, SCORED_FROM
+from daycast.steps.register import DATA_UNTIL, SCORED_FROM, when
+from daycast.steps.shelf import of_champion, require_forecast
 from daycast.steps.split import split as laid_out
 
 OWN = "the challenger"
@@ -38,8 +38,6 @@ SEED = 0  # of the series that are drawn
 NOTHING = 1e-6  # of the mean of all series: a smaller one has no size of its own
 REFITTED = 3  # newest origins at which a model that was fitted again is compared
 NAMED = 3  # series that a reason names
-# What files or tags that daycast did not write may raise; a want of memory is none of these, and lets nobody through.
-FAULTS = (LookupError, TypeError, ValueError, AttributeError, ImportError, FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,10 @@ def scored(
     out, champion = _standing(settings, config, data, asked)
     if not all(check.passed for check in out):
         return out
-    since = max(pd.Timestamp(_seen(v)) for v in (asked.challenger, champion) if v is not None)
+    own, its = _seen(asked.challenger), None if champion is None else _seen(champion)
+    if own is None:
+        return [*out, Check("what it was fitted on", False, None, None, "it does not say: its tags were edited")]
+    since = own if its is None else max(own, its)
     # Chance can be told from a lead over stretches that don't overlap alone.
     stretches = FEWEST * math.ceil(horizon / wanted.step_size) if wanted.significance is not None else 0
     most, least = max(wanted.origins, stretches), max(wanted.least_origins, stretches)
@@ -73,17 +74,19 @@ def scored(
     fold, ids = Fold("gate", None, cutoffs[0], cutoffs, horizon), _drawn(whole.panel.ids, wanted.series)
     few = replace(whole, panel=whole.panel.only(ids))
     made = {name: _naive(config, name, few, fold) for name in sorted(baselines(config))}
-    made[OWN] = _served(settings, config, data, asked.challenger, (fold, ids))
+    made[OWN] = _served(settings, config, data, _loaded(settings, asked.challenger), (fold, ids))
     out.append(Check("output contract", True, None, None, "kept at every origin"))
     if champion is not None:
         try:
-            made[named(champion)] = _served(settings, config, data, champion, (fold, ids))
+            files = of_champion(settings, data.dataset, champion)
+            made[named(champion)] = _served(settings, config, data, files, (fold, ids))
         except Exception as error:  # whatever it is, it must not let a model through
             if unanswered(error):
                 raise
             told = f"today, but not at every recent origin: {type(error).__name__}: {error}"
             out.append(Check("the champion forecasts", False, None, None, told))
-    rows = gate.same_rows({n: judge.scored(config, backtest.with_actuals(r, few)) for n, r in made.items()})
+    # Of all series, also where the run's backtest counted some: it is all that the version would forecast.
+    rows = gate.same_rows({n: backtest.with_actuals(r, few) for n, r in made.items()})
     into.update(rows)
     count = rows[OWN]["cutoff"].nunique()
     told = f"{count} since {since.date()}, the end of the later fit; {least} needed{judged_by(rows[OWN], ids)}"
@@ -101,8 +104,11 @@ def _standing(
         return [], None
     name = "the champion forecasts"
     try:
-        require_forecast(settings, config.dataset, champion.number, data)
-    except PromotionError as error:
+        found = of_champion(settings, data.dataset, champion)
+        require_forecast(settings, config.dataset, champion.number, data, found)
+    except DaycastError as error:
+        if unanswered(error):
+            raise
         if error.__cause__ is not None and unanswered(error.__cause__):
             raise error.__cause__ from error
         return [Check(name, True, None, None, f"not any more, so it is nothing to beat: {error.found}")], None
@@ -112,17 +118,18 @@ def _standing(
     if _seen(champion) is not None:
         return [], champion
     told = (
-        f"version {champion.number} does not say: it has neither the tag {SCORED_FROM} nor {DATA_UNTIL}, so that it "
-        "can't be compared at days that it has not seen; go back to another champion, or put this one there by hand: "
-        f"`daycast rollback dataset={data.dataset}`, `daycast promote dataset={data.dataset} --version "
+        f"version {champion.number} does not say: it has no date in the tags {SCORED_FROM} and {DATA_UNTIL}, so "
+        "that it can't be compared at days that it has not seen; go back to another champion, or put this one there by "
+        f"hand: `daycast rollback dataset={data.dataset}`, `daycast promote dataset={data.dataset} --version "
         f"{asked.challenger.number} --force --reason TEXT`"
     )
     return [Check("what the champion was fitted on", False, None, None, told)], champion
 
 
-def _seen(version: registry.Version) -> str | None:
-    """Until when a version may have seen the data, ISO; ``None`` if it does not say."""
-    return version.tags.get(SCORED_FROM, version.tags.get(DATA_UNTIL))
+def _seen(version: registry.Version) -> pd.Timestamp | None:
+    """Until when a version may have seen the data; ``None`` if it does not say."""
+    scored = when(version.tags, SCORED_FROM)
+    return when(version.tags, DATA_UNTIL) if scored is None else scored
 
 
 def judged_by(rows: pd.DataFrame, ids: tuple[str, ...]) -> str:
@@ -155,7 +162,7 @@ def refitted(settings: Settings, config: Config, data: DataRef, asked: Asked, ro
     fold = laid_out(settings, config, data).test.fold()
     whole = table(settings, config, data)
     cut = replace(whole, panel=whole.panel.until(fold.fit_cutoff))  # with all series: a network may know them by number
-    again = serving.of_version(_folder(settings, asked.challenger)).forecaster
+    again = serving.of_version(_loaded(settings, asked.challenger).folder).forecaster
     emit("promote", "fit again", 0, 0, f"on data up to {fold.fit_cutoff.date()} alone")
     fitted = again.fit(split.history(cut, fold))
     newest = rows["cutoff"].drop_duplicates().sort_values().tail(REFITTED)
@@ -199,24 +206,24 @@ def farthest(both: pd.DataFrame) -> tuple[float, str]:
     return float(off.max()), str(both.loc[off.idxmax(), "unique_id"])
 
 
-def _folder(settings: Settings, version: registry.Version) -> Path:
-    return registry.load(settings.tracking_uri, version.name, version.number).folder
+def _loaded(settings: Settings, version: registry.Version) -> registry.Loaded:
+    return registry.load(settings.tracking_uri, version.name, version.number)
 
 
 def _served(
     settings: Settings,
     config: Config,
     data: DataRef,
-    version: registry.Version,
+    loaded: registry.Loaded,
     where: tuple[Fold, tuple[str, ...]],
 ) -> pd.DataFrame:
     """The version's forecasts of some series at each origin, each from the data as they stood then."""
-    (fold, ids), served = where, serving.of_version(_folder(settings, version))
+    (fold, ids), served = where, serving.of_version(loaded.folder)
     whole, made = arrays(settings, served.spec, data), []
     if served.forecaster.takes_new_series:  # and so needs not have all
         whole = replace(whole, panel=whole.panel.only(ids))
     for i, cutoff in enumerate(fold.cutoffs):
-        emit("promote", named(version), i, len(fold.cutoffs), f"origin {cutoff.date()}")
+        emit("promote", named(loaded.version), i, len(fold.cutoffs), f"origin {cutoff.date()}")
         then = until.upto(whole, cutoff)
         new = len(then.panel.ids) < len(whole.panel.ids) and not served.forecaster.takes_new_series
         if new or then.panel.cutoff != cutoff:  # before all series had begun, or nothing was observed then
@@ -224,7 +231,7 @@ def _served(
         rows = serving.from_table(served, then, fold.horizon)
         rows = core.check(rows, len(then.panel.ids) * fold.horizon, config.dataset.floor)
         made.append(rows.loc[rows["unique_id"].isin(ids), [*COLUMNS, *core.quantile_columns(rows)]])
-    emit("promote", named(version), len(fold.cutoffs), len(fold.cutoffs), "scored")
+    emit("promote", named(loaded.version), len(fold.cutoffs), len(fold.cutoffs), "scored")
     if not made:
         raise HistoryError("observations of all series at the origins", "none", "wait for newer data")
     return pd.concat(made, ignore_index=True)

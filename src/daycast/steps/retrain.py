@@ -14,12 +14,12 @@ from daycast.core.retrain import Action, State
 from daycast.errors import DaycastError, ToolError
 from daycast.settings import Settings
 from daycast.steps import card, champion, episodes, rollback
-from daycast.steps.champion import HORIZON, MODEL
+from daycast.steps.champion import MODEL
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
-from daycast.steps.register import DATA_UNTIL, REGISTERED
+from daycast.steps.register import DATA_UNTIL, REGISTERED, when
 from daycast.steps.trial import trial
 
 TRIAL = "daycast.trial"  # tag of a version: which promotion's trial is over, and how it ended
@@ -143,8 +143,8 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     judged = now.tags.get(TRIAL, "").startswith(f"{promotion}: ")
     if moves["kind"].iloc[-1] != "promotion" or previous is None or judged or not rule.trial:
         return f"version {now.number}, of data up to {since}, is on no trial"
-    if MODEL not in previous.tags or HORIZON not in previous.tags:
-        return f"no trial of version {now.number}: version {previous.number}, the one before, was not made by daycast"
+    if MODEL not in previous.tags or champion.horizon(previous.tags) is None:
+        return f"no trial of version {now.number}: version {previous.number}, the one before, lacks tags of daycast"
     over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
         on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))
@@ -157,15 +157,13 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
 
 def _seen(version: registry.Version) -> date | None:
     """The last day of the data that a version has seen; ``None`` if it does not say so."""
-    try:
-        return pd.Timestamp(version.tags[DATA_UNTIL]).date()
-    except (KeyError, ValueError):  # tags can be removed and edited in the registry's UI
-        return None
+    told = when(version.tags, DATA_UNTIL)
+    return None if told is None else told.date()
 
 
 def _unknown(version: registry.Version) -> str | None:
     """Why nothing can be told of a champion that somebody put there by hand, or whose tags are gone."""
-    if MODEL not in version.tags:
+    if not {MODEL, champion.RUN} <= version.tags.keys():
         return f"the champion, version {version.number}, was not made by daycast"
     if _seen(version) is None:
         return f"the champion, version {version.number}, does not say what it has seen: no date in its tag {DATA_UNTIL}"

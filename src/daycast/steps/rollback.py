@@ -7,8 +7,9 @@ from daycast.config import Dataset
 from daycast.core import history
 from daycast.errors import PromotionError
 from daycast.settings import Settings
-from daycast.steps.champion import CHAMPION, RUN, Why, move, present, require_forecast, settle, unfinished, whole
+from daycast.steps.champion import CHAMPION, RUN, Why, move, present, settle, unfinished, whole
 from daycast.steps.reference import DataRef
+from daycast.steps.shelf import require_forecast
 
 
 def rollback(
