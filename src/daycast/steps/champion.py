@@ -17,7 +17,7 @@ from daycast.adapters import registry, store
 from daycast.config import Dataset
 from daycast.core import forecast as core
 from daycast.core import history
-from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError
+from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError, unanswered
 from daycast.settings import Settings
 from daycast.steps import card, serving
 from daycast.steps.data import arrays, in_force
@@ -31,6 +31,8 @@ MOVED = "daycast.moved"  # tag of a version: the move that made it champion, set
 REASON = 2000  # characters of a reason that the tag holds
 MINUTES = "%Y-%m-%d %H:%M"
 OUTSIDE = "outside"  # kind of a move that somebody else than daycast made
+# What files or tags that daycast did not write may raise; a want of memory is none of these, and says nothing of them.
+FAULTS = (LookupError, TypeError, ValueError, AttributeError, ImportError, FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -207,3 +209,20 @@ def require_forecast(settings: Settings, dataset: Dataset, number: str, data: Da
             f"{error.expected}; found: {error.found}",
             f"take another one: `daycast history dataset={dataset.name}` and the registry have them",
         ) from error
+
+
+def failing(settings: Settings, dataset: Dataset, number: str, data: DataRef) -> str | None:
+    """Why a version does not forecast from the data any more; ``None`` if it does.
+
+    Raises:
+        ToolError: MLflow does not answer, which says nothing of the version.
+    """
+    try:
+        require_forecast(settings, dataset, number, data)
+    except PromotionError as error:
+        if error.__cause__ is not None and unanswered(error.__cause__):
+            raise error.__cause__ from error
+        return error.found
+    except FAULTS as error:
+        return f"{type(error).__name__}: {error}"
+    return None

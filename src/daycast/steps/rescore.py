@@ -19,11 +19,11 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import HistoryError, PromotionError, unanswered
+from daycast.errors import HistoryError, unanswered
 from daycast.settings import Settings
 from daycast.steps import forecaster, judge, serving
 from daycast.steps.blend import members
-from daycast.steps.champion import MODEL, require_forecast
+from daycast.steps.champion import MODEL, failing
 from daycast.steps.compare import baselines
 from daycast.steps.data import arrays, table
 from daycast.steps.progress import emit
@@ -38,8 +38,6 @@ SEED = 0  # of the series that are drawn
 NOTHING = 1e-6  # of the mean of all series: a smaller one has no size of its own
 REFITTED = 3  # newest origins at which a model that was fitted again is compared
 NAMED = 3  # series that a reason names
-# What files or tags that daycast did not write may raise; a want of memory is none of these, and lets nobody through.
-FAULTS = (LookupError, TypeError, ValueError, AttributeError, ImportError, FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -99,16 +97,10 @@ def _standing(
     champion = asked.champion
     if champion is None:
         return [], None
-    name = "the champion forecasts"
-    try:
-        require_forecast(settings, config.dataset, champion.number, data)
-    except PromotionError as error:
-        if error.__cause__ is not None and unanswered(error.__cause__):
-            raise error.__cause__ from error
-        return [Check(name, True, None, None, f"not any more, so it is nothing to beat: {error.found}")], None
-    except FAULTS as error:
-        told = f"not any more, so it is nothing to beat: {type(error).__name__}: {error}"
-        return [Check(name, True, None, None, told)], None
+    why = failing(settings, config.dataset, champion.number, data)
+    if why is not None:
+        told = f"not any more, so it is nothing to beat: {why}"
+        return [Check("the champion forecasts", True, None, None, told)], None
     if _seen(champion) is not None:
         return [], champion
     told = (
