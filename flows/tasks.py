@@ -211,7 +211,7 @@ def promote(dataset: str, run: RunRef, version: VersionRef) -> VersionRef:
         return promote_step.promote(settings.load(), dataset, run.run_id)
 
 
-@task(task_run_name="ask the retrain rule of {config.dataset.name}", timeout_seconds=HOUR, **RETRIED)
+@task(task_run_name="ask the retrain rule of {config.dataset.name}", timeout_seconds=LONG, **RETRIED)
 def may_train(config: Config, data: DataRef) -> Action:
     """What the rule says today."""
     return retrain_step.asked(settings.load(), config, data, config.dataset.today())

@@ -141,6 +141,20 @@ def test_a_champion_of_which_nothing_is_known_is_trained_again_after_the_cool_do
     assert decided(RULE, state, START).kind == "wait"
 
 
+def test_a_champion_that_does_not_forecast_is_trained_again_as_often_as_the_cool_down_allows() -> None:
+    why = "the champion, version 5, does not forecast any more: no files"
+    state = State(START, 0, 0, None, failing=why)
+    late = START + timedelta(days=RULE.cool_down)
+    assert decided(RULE, state, late) == Action("train", why)
+    assert decided(RULE, state, START).kind == "wait"
+    assert decided(RULE, replace(state, seen=True), late).kind == "wait"
+    again = decided(RULE, replace(state, refused=2), late)
+    assert (again.kind, again.reason) == (
+        "wait",
+        f"not yet: trained 7 days ago, cooling down for 16 after 2 refusals in a row; {why}",
+    )
+
+
 def test_a_rollback_names_the_series_that_the_champion_is_worst_for() -> None:
     state = State(START, 0, 8, None, trial=Trial(START, 7, 111.0, 100.0, 200.0, ("rail", "bus")))
     assert decided(RULE, state, START).series == ("rail", "bus")

@@ -17,12 +17,14 @@ from mlflow import MlflowClient
 from sqlalchemy import insert
 from tests.flows.test_monitoring import told
 from tests.project import TINY, Project
+from tests.steps.test_promotion_gate import away, folder_of
+from tests.steps.test_replay import version
 
 from daycast.adapters import registry, store, tracking
 from daycast.core.lineage import Lineage
 from daycast.core.retrain import Trial
-from daycast.errors import PromotionError
-from daycast.steps import champion, promote, retrain
+from daycast.errors import PromotionError, ToolError, unanswered
+from daycast.steps import champion, promote, retrain, shelf
 from daycast.steps.data import frame
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
@@ -234,7 +236,7 @@ def by_hand(project: Project) -> Iterator[str]:
     client.delete_model_version(NAME, made)
 
 
-def in_peace(project: Project) -> retrain.Action:
+def in_peace(project: Project, data: DataRef | None = None) -> retrain.Action:
     """What the rule says when the cool-down is over and data have come."""
     config = project.config()
     later = config.dataset.today() + timedelta(days=config.monitoring.retrain.longest)
@@ -242,7 +244,7 @@ def in_peace(project: Project) -> retrain.Action:
     newer = [replace(run, tags={**run.tags, "daycast.data_version": "older"}) for run in finished]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "finished", lambda *_: newer)
-        return retrain.asked(project.settings, config, project.data, later)
+        return retrain.asked(project.settings, config, data or project.data, later)
 
 
 def test_a_champion_that_daycast_did_not_make_is_trained_again_on_no_trial_and_monitored(
@@ -283,6 +285,88 @@ def test_a_champion_that_took_the_place_of_one_made_by_hand_is_on_no_trial(
     judged = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert judged.reason == f"no trial of version {now}: version {by_hand}, the one before, lacks tags of daycast"
     assert other != by_hand
+
+
+@pytest.fixture
+def of_series(project: Project, network: str) -> Iterator[str]:
+    """A champion that forecasts the series that it was fitted on and no other; undone afterwards."""
+    before = number(project)
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", network)
+    yield network
+    registry.set_alias(project.settings.tracking_uri, NAME, "champion", before)
+
+
+def with_another_series(project: Project) -> DataRef:
+    """The data, and in the last month a series that was never there."""
+    told = frame(project.settings, project.data)
+    new = told[(told["unique_id"] == "bus") & (told["ds"] >= "2019-12-01")].assign(unique_id="tram")
+    assert new["y"].notna().any()
+    return version(project, pd.concat([told, new.astype(told.dtypes)], ignore_index=True))
+
+
+def up_to(project: Project, day: str) -> DataRef:
+    """The data, prepared up to a day alone."""
+    told = frame(project.settings, project.data)
+    return version(project, told[told["ds"] <= day].reset_index(drop=True))
+
+
+def test_a_champion_whose_files_are_gone_is_trained_again_after_the_cool_down(project: Project) -> None:
+    now, config = number(project), project.config()
+    copy = shelf.shelf(project.settings, "tiny")
+    with away(folder_of(project, now).parent, *([copy] if copy.exists() else [])):
+        asked, soon = in_peace(project), retrain.asked(project.settings, config, project.data, config.dataset.today())
+    assert asked.kind == "train"
+    assert asked.reason.startswith(f"the champion, version {now}, does not forecast any more: files of a model at ")
+    assert (soon.kind, "not yet: trained 0 days ago" in soon.reason) == ("wait", True)
+    assert soon.reason.endswith(asked.reason)
+    assert "does not forecast" not in in_peace(project).reason
+
+
+def test_a_champion_that_can_not_take_a_series_that_has_come_is_trained_again(project: Project, of_series: str) -> None:
+    asked = in_peace(project, with_another_series(project))
+    assert asked.kind == "train"
+    assert asked.reason.startswith(f"the champion, version {of_series}, does not forecast any more: the 2 series")
+    assert in_peace(project).kind == "wait"
+
+
+@pytest.mark.usefixtures("of_series")
+def test_of_data_that_are_too_late_for_anybody_the_champion_is_not_to_blame(project: Project) -> None:
+    late, config = up_to(project, "2020-01-03"), project.config()
+    now = registry.required(project.settings.tracking_uri, NAME, "champion")
+    why = shelf.failing(project.settings, config.dataset, now, late)
+    assert why is not None
+    assert "a row of every one of its timestamps after 2019-12-31" in why
+    asked = in_peace(project, late)
+    assert (asked.kind, "no alarm" in asked.reason) == ("wait", True)
+
+
+def test_an_mlflow_that_does_not_answer_says_nothing_of_the_champion_which_is_asked_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    load, nobody, asked = registry.load, "http://127.0.0.1:1", []
+
+    def loaded(uri: str, *given: Any) -> Any:
+        asked.append(uri)
+        return load(uri if len(asked) == 1 else nobody, *given)
+
+    monkeypatch.setattr(registry, "load", loaded)
+    in_peace(project)
+    assert len(asked) == 1
+    with pytest.raises(ToolError, match=nobody) as error:
+        in_peace(project)
+    assert unanswered(error.value)
+
+
+def test_a_champion_before_whose_files_are_gone_is_nothing_to_hold_the_new_one_against(
+    project: Project, promoted: tuple[str, str]
+) -> None:
+    now, other = promoted
+    forecasts(project, now, 0.9)
+    with away(folder_of(project, other).parent):
+        judged = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
+    assert (judged.kind, number(project)) == ("wait", now)
+    assert judged.reason.startswith(f"version {other}, the champion before, does not forecast: MLflow at ")
 
 
 def test_people_are_told_of_a_rollback_with_its_series_and_the_version_in_mlflow(

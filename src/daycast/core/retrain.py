@@ -68,6 +68,8 @@ class State:
         trial: of a champion that was promoted not long ago and has one before it; else ``None``.
         seen: whether the newest training saw all the data that there are, so that another one would come out the same.
         unknown: why nothing can be told of the champion, in words; ``None`` if all can.
+        failing: why the champion does not forecast from the newest data, so that another one stands in for it, in
+            words; ``None`` if it does, as where it has just done so.
     """
 
     trained: date | None
@@ -78,6 +80,7 @@ class State:
     trial: Trial | None = None
     seen: bool = False
     unknown: str | None = None
+    failing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,10 @@ def decided(rule: Rule, state: State, today: date) -> Action:
     """What to do today: take back a new champion that does worse, train again, or wait.
 
     A rollback comes first, as it helps at once. An alarm trains, and so does a champion of which nothing is known, as
-    somebody who moved the alias by hand may have put there, one that is too old, one that does
-    worse than the seasonal naive on its trial where the one before would have done so too, or a naive baseline, which
-    never raises an alarm as it is what others are held against; none does before the cool-down is over, or on data that
-    were trained on already. The cool-down counts from the last training, whatever came of it.
+    somebody who moved the alias by hand may have put there, one that does not forecast any more, one that is too old,
+    one that does worse than the seasonal naive on its trial where the one before would have done so too, or a naive
+    baseline, which never raises an alarm as it is what others are held against; none does before the cool-down is over,
+    or on data that were trained on already. The cool-down counts from the last training, whatever came of it.
     """
     trial = state.trial if state.trial is not None and state.trial.days >= rule.least else None
     if trial is not None and trial.champion > (1 + rule.worse) * trial.previous:
@@ -123,6 +126,8 @@ def decided(rule: Rule, state: State, today: date) -> Action:
         why = state.unknown
     elif state.age is None:
         why = "there is no champion"
+    elif state.failing is not None:
+        why = state.failing
     elif state.alarm is not None:
         why = f"alarm: {state.alarm}"
     elif trial is not None and trial.champion > (1 + rule.worse) * trial.naive:

@@ -18,7 +18,7 @@ from daycast.core.frame import Table
 from daycast.core.gate import Check
 from daycast.core.significance import FEWEST
 from daycast.core.split import Fold
-from daycast.errors import FAULTS, DaycastError, HistoryError, unanswered
+from daycast.errors import HistoryError, unanswered
 from daycast.settings import Settings
 from daycast.steps import forecaster, serving
 from daycast.steps.blend import members
@@ -29,7 +29,7 @@ from daycast.steps.progress import emit
 from daycast.steps.record import hurried, tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, SCORED_FROM, when
-from daycast.steps.shelf import of_champion, require_forecast
+from daycast.steps.shelf import failing, of_champion
 from daycast.steps.split import split as laid_out
 
 OWN = "the challenger"
@@ -102,19 +102,10 @@ def _standing(
     champion = asked.champion
     if champion is None:
         return [], None
-    name = "the champion forecasts"
-    try:
-        found = of_champion(settings, data.dataset, champion)
-        require_forecast(settings, config.dataset, champion.number, data, found)
-    except DaycastError as error:
-        if unanswered(error):
-            raise
-        if error.__cause__ is not None and unanswered(error.__cause__):
-            raise error.__cause__ from error
-        return [Check(name, True, None, None, f"not any more, so it is nothing to beat: {error.found}")], None
-    except FAULTS as error:
-        told = f"not any more, so it is nothing to beat: {type(error).__name__}: {error}"
-        return [Check(name, True, None, None, told)], None
+    why = failing(settings, config.dataset, champion, data)
+    if why is not None:
+        told = f"not any more, so it is nothing to beat: {why}"
+        return [Check("the champion forecasts", True, None, None, told)], None
     if _seen(champion) is not None:
         return [], champion
     told = (

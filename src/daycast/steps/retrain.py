@@ -11,7 +11,7 @@ from daycast.adapters import registry, store, tracking
 from daycast.config import Config, config_hash
 from daycast.core import history, retrain
 from daycast.core.retrain import Action, State
-from daycast.errors import DaycastError, ToolError
+from daycast.errors import DaycastError, unanswered
 from daycast.settings import Settings
 from daycast.steps import card, champion, episodes, rollback
 from daycast.steps.champion import MODEL
@@ -20,13 +20,14 @@ from daycast.steps.data import arrays
 from daycast.steps.record import tracker
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL, REGISTERED, when
+from daycast.steps.shelf import failing
 from daycast.steps.trial import trial
 
 TRIAL = "daycast.trial"  # tag of a version: which promotion's trial is over, and how it ended
 
 
 def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Action:
-    """Whether to train on a day: by the monitoring's alarm of it, the champion's age and trial, and the last training.
+    """Whether to train on a day: by the monitoring's alarm of it, the champion's state, and the last training.
 
     Only runs of the same configuration that registered a winner count: one that failed is tried again, and an
     experiment is none. So do trainings by hand, but for those as of a past day. Of refusals, those since the alarm's
@@ -34,6 +35,9 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
 
     Args:
         data: what there is to train on.
+
+    Raises:
+        ToolError: MLflow or the store do not answer.
     """
     dataset = config.dataset
     found = tracking.finished(tracker(settings), dataset.name, REGISTERED)
@@ -60,19 +64,32 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
         refused += int(local(moves["decided_at"].iloc[-1]) >= since)
     now = registry.by_alias(settings.tracking_uri, registry.model_name(dataset.name), champion.CHAMPION)
     until = None if now is None else _seen(now)
-    newest = arrays(settings, dataset.spec(), data).panel.cutoff.date()
+    known = arrays(settings, dataset.spec(), data)
     new = _on_trial(settings, config, data)
     state = State(
         trained=started(own[-1]).date() if own else None,
         refused=refused,
-        age=None if until is None else (newest - until).days,
+        age=None if until is None else (known.panel.cutoff.date() - until).days,
         alarm="; ".join(episodes.causes(going)) if going is not None and alarmed else None,
         stopgap=now is not None and now.tags.get(MODEL) in baselines(config),
         trial=new.trial if isinstance(new, _New) and not new.over else None,
         seen=bool(own) and own[-1].tags.get("daycast.data_version") == data.version,
         unknown=None if now is None else _unknown(now),
+        failing=None if now is None else _failing(settings, config, data, now, len(known.beyond.ds)),
     )
     return retrain.decided(config.monitoring.retrain.rule(), state, day)
+
+
+def _failing(settings: Settings, config: Config, data: DataRef, now: registry.Version, ahead: int) -> str | None:
+    """Why the champion does not forecast; ``None`` also where the data end too early for anybody to do so.
+
+    Args:
+        ahead: timestamps after the data that are prepared.
+    """
+    if ahead < config.backtest.horizon:
+        return None
+    why = failing(settings, config.dataset, now, data)
+    return why and f"the champion, version {now.number}, does not forecast any more: {why}"
 
 
 def taken_back(settings: Settings, config: Config, data: DataRef) -> Action:
@@ -148,9 +165,9 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
     over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
         on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))
-    except ToolError:
-        raise
     except DaycastError as error:
+        if unanswered(error):
+            raise
         return f"version {previous.number}, the champion before, does not forecast: {error.found}"
     return _New(promotion, now.number, previous.number, since, on, over)
 

@@ -8,7 +8,7 @@ from daycast.adapters import registry
 from daycast.config import Dataset
 from daycast.core import forecast as core
 from daycast.core import history
-from daycast.errors import FAULTS, DaycastError, MissingError, PromotionError
+from daycast.errors import FAULTS, DaycastError, MissingError, PromotionError, unanswered
 from daycast.settings import Settings
 from daycast.steps import serving
 from daycast.steps.champion import HORIZON, MODEL, RUN, horizon, moves
@@ -83,3 +83,21 @@ def require_forecast(
             "; found: ".join(said),
             f"take another one: `daycast history dataset={dataset.name}` and the registry have them",
         ) from error
+
+
+def failing(settings: Settings, dataset: Dataset, version: registry.Version, data: DataRef) -> str | None:
+    """Why the champion does not forecast from the data any more, not even from the copy; ``None`` if it does.
+
+    Raises:
+        ToolError: MLflow does not answer, which says nothing of the version.
+    """
+    try:
+        require_forecast(settings, dataset, version.number, data, of_champion(settings, dataset.name, version))
+    except DaycastError as error:
+        for one in (error, error.__cause__):
+            if one is not None and unanswered(one):
+                raise one from None
+        return error.found
+    except FAULTS as error:
+        return f"{type(error).__name__}: {error}"
+    return None
