@@ -84,10 +84,10 @@ def changed(section: Dataset, **contract: Any) -> Dataset:
     return section.model_copy(update={"contract": section.contract.model_copy(update=contract)})
 
 
-def checked(tmp_path: Path, section: Dataset, lines: Lines) -> dict[str, Any]:
+def checked(tmp_path: Path, section: Dataset, lines: Lines, now: dt.datetime | None = None) -> dict[str, Any]:
     file = tmp_path / "received.csv"
     file.write_text("\n".join(lines) + "\n")
-    report = expectations.check(section, Whole(rows(file, section.read)))
+    report = expectations.check(section, Whole(rows(file, section.read)), now=now)
     return json.loads(json.dumps(report))  # it is JSON
 
 
@@ -148,6 +148,7 @@ def test_a_good_batch_passes_every_check_and_its_figures_are_told(tmp_path: Path
     report = checked(tmp_path, sample, good_lines())
     assert report["success"], failed(report)
     of_rows = {"type", "not missing", "allowed", "range", "on the grid", "unique", "no gaps", "identity", "calendar"}
+    of_rows |= {"not of the future"}
     assert {c["name"] for c in report["checks"]} == {"columns", "some rows"} | of_rows
     figures = {
         key: report[key] for key in ("rows", "exact_duplicates", "series", "timestamps", "first", "last", "gaps")
@@ -272,6 +273,46 @@ def test_a_time_off_the_grid_is_an_error(tmp_path: Path, long: Dataset) -> None:
     ]
     check = failed(checked(tmp_path, weekly, lines))["on the grid", "date"]
     assert [row["line"] for row in check["rows"]] == [4]
+
+
+@pytest.mark.parametrize(("hour", "line", "count"), [(3, 7, 25), (7, 8, 24)])
+def test_a_value_of_a_day_that_has_not_come_where_the_data_are_from_is_an_error(
+    tmp_path: Path, sample: Dataset, hour: int, line: int, count: int
+) -> None:
+    now = dt.datetime(2018, 12, 25, hour, tzinfo=dt.UTC)  # at 3 it is still Christmas Eve in Chicago
+    report = checked(tmp_path, sample, good_lines(), now)
+    assert {name for name, _ in failed(report)} == {"not of the future"}
+    check = failed(report)["not of the future", "service_date"]
+    assert (check["unexpected_count"], check["rows"][0]["line"]) == (count, line)
+    expected, found = expectations.text(report)
+    assert "values up to now, by the clock of America/Chicago" in expected
+    assert f"line {line}: service_date='2018-12-{line + 18}', observed after='2018-12-{line + 17} 23:59:59'" in found
+
+
+def test_the_report_of_a_good_batch_is_the_same_on_any_day(tmp_path: Path, sample: Dataset) -> None:
+    last = dt.datetime(2019, 1, 18, 12, tzinfo=dt.UTC)
+    assert checked(tmp_path, sample, good_lines(), last) == checked(tmp_path, sample, good_lines())
+
+
+def test_rows_of_coming_days_without_a_value_are_no_observations(
+    tmp_path: Path, long: Dataset, sample: Dataset
+) -> None:
+    now = dt.datetime(2018, 12, 29, 12, tzinfo=dt.UTC)  # the last day with values
+    assert checked(tmp_path, long, [*long_lines(), "2018-12-30,x,Red,"], now)["success"]
+    told = failed(checked(tmp_path, long, [*long_lines(), "2018-12-30,x,Red,", "2018-12-31,x,Red,1"], now))
+    assert [row["line"] for row in told["not of the future", "date"]["rows"]] == [23]
+    nullable = {n: c.model_copy(update={"nullable": True}) for n, c in sample.contract.columns.items()}
+    wide, days = changed(sample, columns=nullable), good_lines(10)
+    assert checked(tmp_path, wide, [*days, "2018-12-30,U,,,"], now)["success"]
+    assert not checked(tmp_path, wide, [*days, "2018-12-30,U,700,,"], now)["success"]
+
+
+def test_of_steps_shorter_than_a_day_the_hour_counts(tmp_path: Path, long: Dataset) -> None:
+    hourly = long.model_copy(update={"freq": "h"})
+    lines = [LONG_HEADER, *(f"2018-12-20 {hour:02}:00:00,x,Red,1.0" for hour in range(12))]
+    assert checked(tmp_path, hourly, lines, dt.datetime(2018, 12, 20, 11, tzinfo=dt.UTC))["success"]
+    told = failed(checked(tmp_path, hourly, lines, dt.datetime(2018, 12, 20, 10, 59, tzinfo=dt.UTC)))
+    assert [row["line"] for row in told["not of the future", "date"]["rows"]] == [13]
 
 
 def test_rows_of_a_parquet_file_are_counted_from_one(tmp_path: Path, long: Dataset) -> None:

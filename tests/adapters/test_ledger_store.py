@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
@@ -238,6 +238,46 @@ def test_doing_it_again_on_a_day_tells_nobody_twice_and_what_was_not_told_is_tol
     store.mark_told(engine, again, DAY)
     store.follow_alarms(engine, "cta", DAY, {"forecasts": [ALARM]}, CALM)
     assert store.untold(engine, "cta", DAY, REMIND) == ()
+
+
+@pytest.mark.parametrize("raised_before", [(), range(3), range(10)])
+def test_a_clock_that_ran_ahead_once_silences_no_later_alarm(engine: Engine, raised_before: Sequence[int]) -> None:
+    for day in range(10):
+        followed(engine, day, day in raised_before)
+    followed(engine, 1000, True)
+    assert followed(engine, 10, True) == ["began"]
+    assert followed(engine, 10, True) == []
+    going = store.going_on(engine, "cta", "forecasts")
+    assert going is not None
+    assert going.last == DAY + timedelta(days=10)
+    assert going.began == DAY + timedelta(days=0 if len(raised_before) == 10 else 10)
+    days = {day: followed(engine, day, day < 20) for day in range(11, 30)}
+    assert {day: events for day, events in days.items() if events} == {17: ["goes on"], 22: ["ended"]}
+    assert followed(engine, 40, True) == ["began"]
+    assert followed(engine, 1000, True) == ["goes on"]  # when that day comes, it is one as any other
+
+
+def test_an_alarm_that_a_clock_ahead_saw_and_nobody_else_is_over_after_the_calm(engine: Engine) -> None:
+    followed(engine, 1000, True)
+    days = {day: followed(engine, day, False) for day in range(10)}
+    assert {day: events for day, events in days.items() if events} == {3: ["ended"]}
+
+
+def test_clocks_that_ran_ahead_again_and_again_on_one_day_stop_nothing(engine: Engine) -> None:
+    followed(engine, 0, True)
+    followed(engine, 1000, False)
+    followed(engine, 2000, True)
+    assert followed(engine, 0, True) == ["began"]
+    assert [followed(engine, day, True) for day in (1, 2, 7)] == [[], [], ["goes on"]]
+
+
+def test_a_day_or_two_before_the_newest_changes_nothing(engine: Engine) -> None:
+    followed(engine, 10, True)
+    for day in (8, 9):
+        assert followed(engine, day, False) == followed(engine, day, True) == []
+    going = store.going_on(engine, "cta", "forecasts")
+    assert going is not None
+    assert going.began == going.last == DAY + timedelta(days=10)
 
 
 def test_two_datasets_and_two_topics_have_episodes_of_their_own(engine: Engine) -> None:

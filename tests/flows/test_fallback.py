@@ -159,6 +159,19 @@ def test_data_that_end_before_those_of_an_earlier_forecast_are_told(project: Pro
     assert len(kept) == made.new_rows > 0
 
 
+@pytest.mark.usefixtures("champions")
+def test_a_forecast_from_days_that_have_not_come_marks_no_later_one(project: Project) -> None:
+    made = project.forecast()
+    faulty = [pd.Timestamp(project.config().dataset.today()) + pd.Timedelta(days=n) for n in (1, 300)]
+    with stores.opened(project.settings.store_url) as engine, engine.begin() as connection:
+        kept = stores.tables.forecasts
+        one = connection.execute(kept.select().where(kept.c.dataset == "tiny").limit(1)).mappings().one()
+        rows = [{**one, "cutoff": day.to_pydatetime(), "run_id": "other"} for day in faulty]
+        connection.execute(kept.insert(), [{n: v for n, v in row.items() if n != "id"} for row in rows])
+    again = project.forecast()
+    assert (again.role, again.cutoff, again.reasons) == ("champion", made.cutoff, ())
+
+
 def test_one_broken_version_after_the_other_leads_to_the_best_baseline_and_then_to_no_version_at_all(
     project: Project, champions: list[str]
 ) -> None:

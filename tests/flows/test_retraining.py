@@ -154,6 +154,17 @@ def test_the_rule_goes_by_the_last_training_that_registered_a_winner_by_new_data
         assert quiet.reason.startswith("no alarm, and the champion was trained on data that end 0 days before the")
 
 
+def test_a_training_and_an_alarm_of_a_clock_that_ran_ahead_hold_back_no_training_of_now(
+    project: Project, alarmed: Callable[[date, str | None], None]
+) -> None:
+    config = project.config()
+    day = config.dataset.today() - timedelta(days=100)  # by which every training of the project is of a coming day
+    alarmed(day + timedelta(days=1000), "bad")
+    alarmed(day, "bad")
+    asked = retrain.asked(project.settings, config, project.data, day)
+    assert (asked.kind, asked.reason) == ("train", "alarm: error: bad")
+
+
 def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
     project: Project, promoted: tuple[str, str]
 ) -> None:

@@ -19,6 +19,7 @@ from tests.project import ship
 
 from daycast.adapters import tracking, versioning
 from daycast.config import dataset_only
+from daycast.core.simulate import ridership
 from daycast.errors import ConfigError, ContractError, DataError
 from daycast.settings import QUIET, Settings
 from daycast.steps import __main__ as stages
@@ -203,6 +204,22 @@ def test_a_batch_that_breaks_its_contract_goes_to_quarantine_and_the_last_good_v
         assert everything(here) == before
     assert len(list(places[0].parent.iterdir())) == 1
     assert not validate.validate(here, "sample").ran
+
+
+def test_a_batch_of_days_that_have_not_come_goes_to_quarantine_and_the_last_good_version_stays(
+    here: Settings, tmp_path: Path
+) -> None:
+    section, before = dataset_only(here.root, "sample"), everything(here)
+    today = section.today()
+    file = tmp_path / "ahead.csv"
+    ridership(1, "2018-01-01", today.year - 2016).to_csv(file, index=False)
+    raw = ingest(here, "sample", from_file=file)
+    with pytest.raises(ContractError, match="service_date \\(not of the future\\)") as caught:
+        validate.validate(here, "sample", today + dt.timedelta(days=1000))  # which is of the newest row's age alone
+    assert "1 of 22 checks fail" in caught.value.found
+    assert f"service_date='{today + dt.timedelta(days=1)}', observed after='{today} " in caught.value.found
+    assert (here.root / "data/quarantine/sample" / raw.md5.removesuffix(".dir") / "report.json").is_file()
+    assert everything(here) == before
 
 
 def test_a_first_batch_that_breaks_its_contract_leaves_only_quarantine_and_a_good_one_then_the_same_version(

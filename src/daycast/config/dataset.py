@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from daycast.config.calendar import Calendar
@@ -165,6 +166,14 @@ class Dataset(Section):
         """
         zone = ZoneInfo(self.timezone)
         return (datetime.now(zone) if now is None else now.astimezone(zone)).date()
+
+    def latest(self, now: datetime | None = None) -> pd.Timestamp:
+        """The newest timestamp that can have been observed by now: of days and longer steps, all of today."""
+        zone = ZoneInfo(self.timezone)
+        here = pd.Timestamp(datetime.now(zone) if now is None else now.astimezone(zone)).tz_localize(None)
+        begin, day = here.normalize(), pd.Timedelta(days=1)
+        step = pd.tseries.frequencies.to_offset(self.freq)
+        return here.floor("s") if begin + step < begin + day else begin + day - pd.Timedelta(seconds=1)
 
     def layout(self) -> Layout:
         """How ``core.canonical`` turns raw rows into the canonical frame."""

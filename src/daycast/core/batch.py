@@ -20,6 +20,7 @@ from daycast.core.raw import Raw
 TIME = "time, as read"
 ABSENT = "timestamps absent before"
 OFF_GRID = "off the grid"
+AHEAD = "observed after"
 BY_CALENDAR = "day type, as the calendar allows"
 
 
@@ -69,6 +70,7 @@ def measure(
     sums: tuple[tuple[str, ...], ...],
     layout: Layout,
     on: pd.DatetimeIndex,
+    latest: pd.Timestamp | None = None,
 ) -> Batch:
     """Derive what expectations look at.
 
@@ -78,6 +80,7 @@ def measure(
         types: column -> ``int``, ``float``, ``str`` or ``date``.
         sums: columns to add up, row by row.
         layout: what the columns mean.
+        latest: the newest timestamp that can have been observed by now; ``None`` where none is too new.
     """
     repeated = raw.duplicated().to_numpy()
     frame = raw.loc[~repeated].copy()
@@ -91,6 +94,7 @@ def measure(
     frame[TIME] = timestamps(frame[layout.time], layout)
     at = on.get_indexer(pd.DatetimeIndex(frame[TIME]))
     frame[OFF_GRID] = frame[layout.time].where((at < 0) & frame[TIME].notna()).astype(object)
+    frame[AHEAD] = _ahead(frame, layout, latest)
     codes = pd.factorize(frame[layout.id])[0] if layout.id else np.zeros(len(frame), dtype=np.intp)
     frame[ABSENT] = _absent(codes, at)
     if layout.day_type is not None:
@@ -114,6 +118,15 @@ def _read(values: pd.Series, kind: str, layout: Layout) -> tuple[pd.Series, pd.S
     if kind == "int":
         wrong |= present & (read % 1 != 0)
     return values, read.where(~wrong), wrong
+
+
+def _ahead(frame: pd.DataFrame, layout: Layout, latest: pd.Timestamp | None) -> pd.Series:
+    """``latest``, as text, on rows with a value of later; null on others, such as the empty rows of coming days."""
+    values = list(layout.series.values()) if layout.series is not None else [str(layout.value)]
+    told = pd.Series(None, index=frame.index, dtype=object)
+    if latest is not None:
+        told[(frame[TIME] > latest) & frame[values].notna().any(axis=1)] = str(latest)
+    return told
 
 
 def _absent(codes: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -86,10 +86,13 @@ def forecast(
 
 
 def _behind(settings: Settings, dataset: Dataset, data: DataRef) -> str | None:
-    """What to say if the data end before those that a forecast was made from already, as a truncated file does."""
+    """What to say if the data end before those that a forecast was made from already, as a truncated file does.
+
+    Forecasts from days that have not come were made from a faulty file: no data of theirs are missing.
+    """
     newest = arrays(settings, dataset.spec(), data).panel.cutoff
     with store.opened(settings.store_url) as engine:
-        before = store.newest_cutoff(engine, dataset.name)
+        before = store.newest_cutoff(engine, dataset.name, dataset.latest().to_pydatetime())
     if before is None or newest >= before:
         return None
     return f"they end on {newest.date()}, and those of an earlier forecast on {before.date()}"

@@ -42,7 +42,6 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
     dataset = config.dataset
     found = tracking.finished(tracker(settings), dataset.name, REGISTERED)
     mine = config_hash(config)
-    own = [run for run in found if "daycast.as_of" not in run.tags and run.tags.get("daycast.config_hash") == mine]
 
     def local(moment: pd.Timestamp) -> pd.Timestamp:
         return moment.tz_convert(dataset.timezone).tz_localize(None)
@@ -50,6 +49,8 @@ def asked(settings: Settings, config: Config, data: DataRef, day: date) -> Actio
     def started(run: tracking.Run) -> pd.Timestamp:
         return local(pd.Timestamp(run.started, unit="ms", tz="UTC"))
 
+    own = [run for run in found if "daycast.as_of" not in run.tags and run.tags.get("daycast.config_hash") == mine]
+    own = [run for run in own if started(run).date() <= day]  # one of a coming day would let none of now count
     with store.opened(settings.store_url) as engine:
         going = store.going_on(engine, dataset.name, "forecasts")
     alarmed = going is not None and going.last == day

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,22 @@ from daycast.errors import ToolError
 
 
 def check(
-    dataset: Dataset, raw: Raw, docs: Path | None = None, on_part: Callable[[int], object] | None = None
+    dataset: Dataset,
+    raw: Raw,
+    docs: Path | None = None,
+    on_part: Callable[[int], object] | None = None,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """The report on a batch: its figures, every check with the first rows that break it, and ``success``.
 
     If columns are missing, only the columns are checked, as nothing else can be. The report is JSON-able and depends
-    on nothing but ``dataset`` and ``raw``; not on the parts that ``raw`` comes in.
+    on nothing but ``dataset`` and ``raw``; not on the parts that ``raw`` comes in. What is of the future depends on the
+    day, but a batch that has nothing of it never will, and its report is the same on any.
 
     Args:
         docs: folder for the Data Docs, made anew; ``index.html`` is their first page. None are made without it.
         on_part: called with the number of parts that are done.
+        now: an aware point in time, after which nothing can have been observed; the present if not given.
 
     Raises:
         ToolError: Great Expectations could not evaluate an expectation.
@@ -40,11 +47,12 @@ def check(
     contract, layout = dataset.contract, dataset.layout()
     complete = set(contract.columns) <= set(raw.columns)
     grid = batch.grid(raw, layout) if complete else None
+    latest = dataset.latest(now)  # once, so that midnight is the same for all parts
     figures, found, rows = Figures(layout, contract.flag_below), list[Found](), 0
     with _context(docs) as context:
         for number, part in enumerate(raw.frames(), start=1):
             rows += len(part)
-            frame = part if grid is None else _measured(dataset, part, grid, figures)
+            frame = part if grid is None else _measured(dataset, part, grid, latest, figures)
             frame = frame.assign(**{POSITION: frame.index})
             asked = [columns_rule(dataset, [c for c in frame.columns if c not in raw.columns])]
             asked += rules(dataset) if complete else ()
@@ -75,11 +83,13 @@ def fresh(dataset: Dataset, newest: pd.Timestamp, oldest: pd.Timestamp) -> dict[
     return found.entry("line")
 
 
-def _measured(dataset: Dataset, part: pd.DataFrame, grid: pd.DatetimeIndex, figures: Figures) -> pd.DataFrame:
+def _measured(
+    dataset: Dataset, part: pd.DataFrame, grid: pd.DatetimeIndex, latest: pd.Timestamp, figures: Figures
+) -> pd.DataFrame:
     """The rows of a part with what is measured of them, which ``figures`` are told too."""
     contract = dataset.contract
     types = {name: column.type for name, column in contract.columns.items()}
-    made = batch.measure(part, types, tuple(i.sum for i in contract.identities), dataset.layout(), grid)
+    made = batch.measure(part, types, tuple(i.sum for i in contract.identities), dataset.layout(), grid, latest)
     figures.add(made)
     return made.frame
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Engine, and_, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, insert, or_, select, update
 
 from daycast.adapters.store.locking import lock
 from daycast.adapters.store.tables import alarm_episodes as episodes
 
 Event = Literal["began", "goes on", "ended"]
+SLIP = timedelta(days=2)  # that a sound clock, of another machine or zone, may be behind
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def follow_alarms(
 ) -> None:
     """Begin, keep up and end the episodes of a dataset by what is seen on a day; doing it again changes nothing.
 
-    A day before the newest one that an episode knows of changes nothing either.
+    A day shortly before the newest one that an episode knows of changes nothing either. One long before means
+    that a clock which ran ahead wrote to it: its dates are brought back to the day, and people are told of an alarm.
 
     Args:
         seen: topic -> its alarms that are raised, JSON-able; none where all is well.
@@ -53,8 +55,10 @@ def follow_alarms(
     with engine.connect() as connection:
         lock(connection, f"daycast alarms of {dataset}")
         for topic, alarms in seen.items():
-            query = select(episodes).where(own.dataset == dataset, own.topic == topic).order_by(own.began.desc())
-            newest = connection.execute(query.limit(1)).one_or_none()
+            newest = _newest(connection, dataset, topic)
+            if newest is not None and (newest.ended or newest.last) - day > max(calm, SLIP):
+                _bring_back(connection, newest, day, raised=bool(alarms))
+                newest = _newest(connection, dataset, topic)
             going = newest is not None and newest.ended is None
             told = [dict(alarm) for alarm in alarms]
             if newest is not None and day < newest.last:
@@ -75,7 +79,7 @@ def going_on(engine: Engine, dataset: str, topic: str) -> Episode | None:
     own = episodes.c
     query = select(episodes).where(own.dataset == dataset, own.topic == topic, own.ended.is_(None))
     with engine.connect() as connection:
-        row = connection.execute(query.order_by(own.began.desc()).limit(1)).one_or_none()
+        row = connection.execute(query.order_by(own.id.desc()).limit(1)).one_or_none()
     return None if row is None else _episode(row)
 
 
@@ -95,6 +99,27 @@ def mark_told(engine: Engine, episode: Episode, day: date) -> None:
     column = "end_told_on" if episode.event == "ended" else "told_on"
     with engine.begin() as connection:
         connection.execute(update(episodes).where(episodes.c.id == episode.id).values({column: day}))
+
+
+def _newest(connection: Connection, dataset: str, topic: str) -> Any:
+    """The episode that was begun last; not by its date, which a wrong clock may have written."""
+    query = select(episodes).where(episodes.c.dataset == dataset, episodes.c.topic == topic)
+    return connection.execute(query.order_by(episodes.c.id.desc()).limit(1)).one_or_none()
+
+
+def _bring_back(connection: Connection, episode: Any, day: date, raised: bool) -> None:
+    """Let none of an episode's dates lie after a day; if an alarm is raised on it, people are to be told of that."""
+    own = episodes.c
+    same = (own.dataset == episode.dataset, own.topic == episode.topic, own.began == day)
+    taken = connection.execute(select(own.id).where(*same)).first() is not None  # two can't have begun on one day
+    values = {
+        "began": episode.began if taken else min(episode.began, day),
+        "last": min(episode.last, day),
+        "ended": None if episode.ended is None else min(episode.ended, day),
+    }
+    if episode.told_on is not None and episode.told_on > day:
+        values["told_on"] = None if raised else day
+    connection.execute(update(episodes).where(own.id == episode.id).values(values))
 
 
 def _episode(row: Any) -> Episode:

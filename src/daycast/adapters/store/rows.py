@@ -126,11 +126,12 @@ def newest_forecast(engine: Engine, dataset: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def newest_cutoff(engine: Engine, dataset: str) -> datetime | None:
-    """The latest observation that any forecast was made from, or ``None`` without forecasts."""
+def newest_cutoff(engine: Engine, dataset: str, until: datetime) -> datetime | None:
+    """The latest observation, up to ``until``, that any forecast was made from, or ``None`` without such forecasts."""
     own = forecasts.c
+    query = select(func.max(own.cutoff)).where(own.dataset == dataset, own.cutoff <= until)
     with engine.connect() as connection:
-        return connection.execute(select(func.max(own.cutoff)).where(own.dataset == dataset)).scalar_one()
+        return connection.execute(query).scalar_one()
 
 
 def _rows(engine: Engine, query: Select[Any]) -> list[dict[str, Any]]:
