@@ -25,7 +25,7 @@ def modelling(overrides: list[str], data: DataRef, last: Last = "forecast") -> O
         data: loaded by its version, so that another machine can do it.
         last: the last step of the whole job; of this flow, all steps for ``forecast``.
     """
-    return modelled(tasks.configured(overrides), data, last)
+    return modelled(tasks.configured(overrides, last), data, last)
 
 
 def modelled(config: Config, data: DataRef, last: Last) -> Outcome:

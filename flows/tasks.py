@@ -16,7 +16,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.futures import PrefectFuture
 
 from daycast import models, settings
-from daycast.config import Config, compose, dataset_only
+from daycast.config import Config, compose, dataset_only, filed
 from daycast.core.retrain import Action
 from daycast.errors import DaycastError, unanswered
 from daycast.steps import compare as compare_step
@@ -75,9 +75,16 @@ def results(*stages: Sequence[PrefectFuture[Any]]) -> list[Any]:
     return [future.result() for future in stages[-1]]
 
 
-def configured(overrides: list[str]) -> Config:
-    """The configuration of this machine's project with overrides, its models ready to be fitted in threads."""
-    config = compose(settings.load().root, overrides)
+def configured(overrides: list[str], last: str) -> Config:
+    """The configuration of this machine's project with overrides, its models ready to be fitted in threads.
+
+    Args:
+        last: the last step that is to run; one that promotes goes by the gate as its file has it.
+    """
+    root = settings.load().root
+    config = compose(root, overrides)
+    if last == "forecast":
+        filed.require_gate(root, config)
     models.import_libraries(config.model.values())
     return config
 

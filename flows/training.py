@@ -39,7 +39,7 @@ def training(
     """
     if (superseded := newest.superseded()) is not None:
         return superseded
-    config = tasks.configured(overrides)
+    config = tasks.configured(overrides, last)
     if by_rule:  # where no new data come, the monitoring fails and tells: the rule is asked of those that there are
         data, _ = anyway.newest(config.dataset.name, fetch)
         asked = tasks.may_train(config, data)

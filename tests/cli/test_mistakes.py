@@ -28,6 +28,11 @@ COMMANDS = [
     ),
     *(["up"], ["down"], ["status"], ["deploy"], ["monitor"], ["backfill"], ["store", "status"], ["store", "upgrade"]),
 ]
+PAST_THE_GATE = [
+    [verb, "promotion=living", f"{spelled}promotion.champion=null"]
+    for verb in ("run", "up", "deploy")
+    for spelled in ("", "++")
+]
 HEAVY = ("torch", "pandas", "numpy", "mlflow", "prefect", "optuna", "great_expectations", "dvc", "hydra", "sqlalchemy")
 
 
@@ -62,6 +67,8 @@ def test_help_shows_an_example_and_loads_nothing_heavy(words: list[str], project
         (["run", "tuning.n_trial=3"], 2, "tuning.n_trials"),
         (["run", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command"),
+        *((words, 2, "promotion.champion=null") for words in PAST_THE_GATE),
+        *(([verb, "++monitoring.calm_days=3"], 2, "monitoring.calm_days=3") for verb in ("up", "deploy")),
         (["ingest", "--from", "nothing.csv"], 3, "nothing.csv"),
         (["validate"], 3, "daycast ingest dataset=tiny"),
         (["prepare"], 3, "daycast ingest dataset=tiny"),

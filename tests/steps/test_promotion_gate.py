@@ -25,7 +25,7 @@ from daycast.cli import application
 from daycast.config import Promotion
 from daycast.config.promotion import Championship
 from daycast.core.gate import Check
-from daycast.errors import DaycastError, PromotionError, ToolError, unanswered
+from daycast.errors import ConfigError, DaycastError, PromotionError, ToolError, unanswered
 from daycast.models import describe
 from daycast.models.budget import Clock, OverBudgetError
 from daycast.steps import champion, gate, lineage, promote, rescore, serving, shelf, standing
@@ -135,6 +135,7 @@ def test_a_better_model_passes_every_check_and_takes_the_place_with_its_evidence
         "loads and repeats itself",
         "size",
         "latency",
+        "horizon",
         "coverage",
         "recent origins",
         "output contract",
@@ -176,13 +177,12 @@ def test_a_worse_model_is_refused_with_the_figures_and_nothing_changes(
 
 @pytest.mark.usefixtures("back")
 def test_a_training_whose_winner_is_refused_fails_with_the_reason_and_can_be_looked_at(
-    project: Project, runs: dict[str, tuple[str, str]]
+    project: Project, runs: dict[str, tuple[str, str]], gates: Callable[..., Path]
 ) -> None:
     crown(project, runs["day_type_naive"][1])
-    gate_of = "{" + ", ".join(f"{name}: {value}" for name, value in LIMITS.items() if value is not None) + "}"
-    gate_of = gate_of.replace("(", "[").replace(")", "]").replace("}", ", significance: null}")
+    gates("mine")
     with pytest.raises(PromotionError, match="better than the champion"):
-        project.train("model=[naive]", f"promotion.champion={gate_of}")
+        project.train("model=[naive]", "promotion=mine")
     found = tracking.latest(project.tracking, "tiny", {"daycast.gate": "refused"})
     assert found is not None
     told = promote.judged(project.settings, "tiny", found.run_id)
@@ -244,6 +244,37 @@ def tagged(project: Project, number: str, tags: dict[str, str]) -> Iterator[None
         yield
     finally:
         registry.tag(uri, NAME, number, {name: version.tags[name] for name in tags})
+
+
+@pytest.mark.usefixtures("back")
+def test_a_model_that_forecasts_less_far_than_the_champion_takes_its_place_by_force_alone(
+    project: Project, runs: dict[str, tuple[str, str]]
+) -> None:
+    (run, number), before = runs["day_type_naive"], runs["naive"][1]
+    with tagged(project, before, {champion.HORIZON: "14"}):
+        found = judged(project, run, number, before)
+        refused(project, run, before, "horizon")
+        promote.override(project.settings, project.config().dataset, number, "a week is enough")
+    assert failed(found) == {"horizon"}
+    assert (found["horizon"].value, found["horizon"].threshold) == (7.0, 14.0)
+    assert found["horizon"].reason == f"7 steps ahead, version {before} forecasts 14"
+    with tagged(project, number, {champion.HORIZON: "14"}):
+        assert judged(project, run, number, before)["horizon"].passed
+        crown(project, number)
+        steps_in = promote.judged(project.settings, "tiny", runs["gru"][0], asked(), "naive")
+    assert "horizon" in {check.name for check in steps_in.checks if not check.passed}
+
+
+@pytest.mark.parametrize("told", ["soon", "", "9999"])
+def test_a_champion_that_does_not_say_how_far_it_forecasts_sets_no_bar(
+    project: Project, runs: dict[str, tuple[str, str]], told: str
+) -> None:
+    before = runs["naive"][1]
+    with tagged(project, before, {champion.HORIZON: told}):
+        found = judged(project, *runs["day_type_naive"], before)
+    assert "nothing to beat" in found["the champion forecasts"].reason
+    assert failed(found) == set()
+    assert "horizon" not in judged(project, *runs["day_type_naive"], None)
 
 
 def test_a_model_of_data_that_others_have_followed_is_too_old(
@@ -733,6 +764,11 @@ def test_promote_goes_by_the_gate_that_the_run_chose_as_its_file_is_now(
     code, _, error = ask("promotion=mine", "promotion.champion.seconds=60")
     assert code == 2
     assert "promotion.champion.seconds=60" in error
+    for loose in ("++promotion.champion=null", "++promotion.champion.seconds=60", "promotion.margin=0.5"):
+        code, _, error = ask("promotion=mine", loose)
+        assert (code, loose.lstrip("+") in error) == (2, True)
+        assert ask("promotion=mine", loose, "--dry-run")[0] == 0
+    assert ask("++promotion.champion.seconds=60")[0] == 2  # of the gate that the run chose
     gates("mine")
     assert ask("promotion=mine")[0] == 0
     with store.opened(project.settings.store_url) as engine:
@@ -742,6 +778,22 @@ def test_promote_goes_by_the_gate_that_the_run_chose_as_its_file_is_now(
     code, _, error = ask("--dry-run")
     assert code == 2
     assert "`mine`" in error
+
+
+@pytest.mark.parametrize("loose", ["promotion.champion=null", "++promotion.champion=null"])
+def test_a_training_that_would_promote_past_the_gate_does_not_begin_whoever_starts_it(
+    project: Project, gates: Callable[..., Path], loose: str
+) -> None:
+    from flows.modelling import modelling
+
+    gates("mine")
+    newest = tracking.latest(project.tracking, "tiny", {})
+    with pytest.raises(ConfigError, match="a file in conf/promotion/ has it"):
+        project.train("model=[naive]", "seed=83", "promotion=mine", loose)
+    with pytest.raises(ConfigError, match="a file in conf/promotion/ has it"):  # a part that is deployed by itself
+        modelling(["model=[naive]", "seed=83", "promotion=mine", loose], project.data)
+    assert tracking.latest(project.tracking, "tiny", {}) == newest
+    assert project.train("model=[naive]", "seed=83", "promotion=mine", loose, last="backtest").champion is None
 
 
 def test_a_champion_that_fails_at_an_origin_but_forecasts_today_lets_nobody_through(

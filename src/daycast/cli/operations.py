@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daycast.cli.options import AsJson, Debug, Overrides, Quiet, of_training, ready
+from daycast.cli.options import AsJson, Debug, Overrides, Quiet, ready, scheduled
 from daycast.errors import ToolError
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="This port and no other; by default a free one.")]
@@ -40,8 +40,7 @@ def up(
 
         daycast up dataset=cta backtest=living promotion=living --detach
     """
-    training = of_training(overrides)
-    here, configured = ready(overrides, debug, fitting=True)  # each morning's training goes by it
+    here, configured, training = scheduled(overrides, debug)
     from daycast.cli import console, interrupt, overview
     from flows import programs, servers
 
@@ -134,8 +133,7 @@ def deploy(overrides: Overrides = None, as_json: AsJson = False, quiet: Quiet = 
 
         daycast deploy dataset=cta backtest=living promotion=living tuning=none
     """
-    training = of_training(overrides)
-    here, configured = ready(overrides, debug, fitting=True)  # each morning's training goes by it
+    here, configured, training = scheduled(overrides, debug)
     from daycast.cli import console
     from flows import deploying
 

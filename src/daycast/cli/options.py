@@ -53,20 +53,24 @@ def dataset_alone(overrides: list[str] | None) -> None:
         )
 
 
-def of_training(overrides: list[str] | None) -> tuple[str, ...]:
-    """The overrides, without the dataset, that scheduled trainings are to have; what else is scheduled knows none.
+def scheduled(overrides: list[str] | None, debug: bool) -> tuple[Settings, Config, tuple[str, ...]]:
+    """As ``ready``, and the overrides, without the dataset, that scheduled trainings are to have.
+
+    What else is scheduled knows none.
 
     Raises:
         ConfigError: one of them is not about training.
     """
-    others = tuple(one for one in overrides or [] if not one.startswith("dataset="))
-    if loose := [one for one in others if one.startswith(("monitoring", "alert", "promotion.champion"))]:
+    here, configured = ready(overrides, debug, fitting=True)  # each morning's training goes by it
+    from daycast.config import filed
+
+    if loose := filed.overridden(here.root, configured, "monitoring", "alert", filed.CHAMPION):
         raise ConfigError(
             "overrides of what trainings go by",
             f"{' '.join(loose)}, which schedules take from conf/",
             "change the values in conf/, or write a file there: a gate of your own is chosen with promotion=NAME",
         )
-    return others
+    return here, configured, tuple(one for one in overrides or [] if not one.startswith("dataset="))
 
 
 def trainable(overrides: list[str] | None, debug: bool = False) -> tuple[Settings, Config]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daycast.cli.options import AsJson, AsOf, Debug, Fetch, Overrides, Quiet, dataset_alone, day, ready, trainable
-from daycast.errors import ConfigError
 
 FALLBACK = 9  # exit code
 
@@ -19,7 +18,11 @@ if TYPE_CHECKING:
 def _train(
     overrides: list[str] | None, last: str, fetch: bool, quiet: bool, debug: bool, as_of: datetime | None = None
 ) -> tuple[Settings, Any]:
-    here, _ = trainable(overrides, debug)
+    here, configured = trainable(overrides, debug)
+    if last == "forecast":
+        from daycast.config import filed
+
+        filed.require_gate(here.root, configured)  # the flow asks too, but before that a server is started
     from flows.running import start
     from flows.training import training
 
@@ -59,13 +62,6 @@ def run(
         plan = summary.plan(here, configured)
         console.machine(plan) if as_json else console.table(plan, "What a run would do")
         return
-    if loose := [one for one in overrides or [] if one.startswith("promotion.champion")]:
-        raise ConfigError(
-            "the gate before the champion as a file in conf/promotion/ has it",
-            " ".join(loose),
-            "write a file there and choose it with promotion=NAME, or overrule the gate: `daycast promote --version N "
-            "--force --reason TEXT`",
-        )
     here, outcome = _train(overrides, "forecast", fetch, quiet, debug, as_of)
     console.machine(summary.as_json(here, outcome)) if as_json else summary.show(here, outcome)
 
@@ -175,15 +171,9 @@ def promote(
     if version or force or reason:
         champions.override(here, configured.dataset, (version, force, reason), dry_run=dry_run, as_json=as_json)
         return
-    if not dry_run and (loose := [one for one in overrides or [] if one.lstrip("+~").startswith("promotion.")]):
-        raise ConfigError(
-            "the gate as a file in conf/promotion/ has it, chosen with promotion=NAME",
-            f"{' '.join(loose)}, for this time",
-            "look at it with --dry-run, and overrule the gate by --version N --force --reason TEXT",
-        )
     with console.progress(quiet):
         found = summary.newest(here, configured, overrides or [], REGISTERED)
-        promotion = gate_of(here, found.run_id, overrides or [])
+        promotion = gate_of(here, found.run_id, overrides or [], loose=dry_run)
         judged = step.judged(here, configured.dataset.name, found.run_id, promotion)
         instead = step.instead(here, configured.dataset.name, judged, promotion) if dry_run else None
     if not as_json:

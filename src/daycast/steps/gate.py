@@ -15,6 +15,7 @@ from daycast.core.gate import Check
 from daycast.errors import DataError, unanswered
 from daycast.settings import Settings
 from daycast.steps import prove, rescore
+from daycast.steps.champion import HORIZON
 from daycast.steps.compare import baselines
 from daycast.steps.data import age, arrays, in_force, table
 from daycast.steps.progress import emit
@@ -72,8 +73,10 @@ def judged(settings: Settings, config: Config, data: DataRef, asked: Asked) -> l
         return []
 
     check("scales", scaled)
-    if asked.champion is not None and (name := rescore.named(asked.champion)) in scored:
+    champion = asked.champion
+    if champion is not None and (name := rescore.named(champion)) in scored:  # one that forecasts
         other = scored.pop(name)
+        check("horizon", lambda: [_as_far(asked.challenger, champion)])
         check("better than the champion", lambda: gate.against(name, own, other, scales, metric, limits))
         check("nowhere much worse", lambda: gate.nowhere_much_worse(own, other, scales, limits))
     if not naive:
@@ -117,6 +120,13 @@ def _proven(settings: Settings, version: registry.Version, wanted: Championship)
         ),
         Check("latency", took <= wanted.seconds, took, wanted.seconds, f"{took:.2f} s, {wanted.seconds:g} allowed"),
     ]
+
+
+def _as_far(version: registry.Version, champion: registry.Version) -> Check:
+    """Whether it forecasts as far ahead: days that nobody forecasts any more are missed without a word."""
+    own, asked = int(version.tags[HORIZON]), int(champion.tags[HORIZON])
+    told = f"{own} steps ahead, {rescore.named(champion)} forecasts {asked}"
+    return Check("horizon", own >= asked, float(own), float(asked), told)
 
 
 def _coverage(settings: Settings, version: registry.Version) -> float | None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from daycast.config import Promotion, compose, recorded
+from daycast.config import Promotion, compose, filed, recorded
 from daycast.core.gate import Check, passed
 from daycast.core.verdict import Decision
+from daycast.errors import ConfigError
 from daycast.settings import Settings
 from daycast.steps import recorded as of_run
 from daycast.steps.reference import VersionRef
@@ -60,17 +61,25 @@ class Judged:
         }
 
 
-def gate_of(settings: Settings, run_id: str, overrides: Sequence[str]) -> Promotion:
+def gate_of(settings: Settings, run_id: str, overrides: Sequence[str], *, loose: bool) -> Promotion:
     """The gate that a run chose, as ``conf/promotion/`` has it now: one that was tightened since counts.
 
     Args:
         overrides: may choose another gate.
+        loose: whether they may change its values too, to see what it would say then.
 
     Raises:
-        ConfigError: it is not there any more, or overrides don't fit.
+        ConfigError: it is not there any more, or overrides don't fit or change its values.
         MissingError: there is no such run, or it did not record its configuration.
     """
     if not any(one.startswith("promotion=") for one in overrides):
         chosen = recorded(of_run.configuration(settings, run_id)).promotion.name
         overrides = [*overrides, f"promotion={chosen}"]
-    return compose(settings.root, overrides, fitting=False).promotion
+    config = compose(settings.root, overrides, fitting=False)
+    if not loose and (changed := filed.overridden(settings.root, config, "promotion")):
+        raise ConfigError(
+            "the gate as a file in conf/promotion/ has it, chosen with promotion=NAME",
+            f"{' '.join(changed)}, for this time",
+            "look at it with --dry-run, and overrule the gate by --version N --force --reason TEXT",
+        )
+    return config.promotion
