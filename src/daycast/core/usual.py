@@ -26,22 +26,43 @@ def year(freq: str, season_length: int) -> int:
     return max(season_length, many // season_length * season_length)
 
 
-def missed(panel: Panel, season_length: int, horizon: int) -> Float:
-    """Mean absolute error over series of the seasonal naive forecast of each timestamp.
+@dataclass(frozen=True)
+class Missed:
+    """What the seasonal naive forecast missed, a row for one season back, for two, ... ``(L, T)`` each.
 
-    Returns:
-        ``(L, T)``: a row for one season back, for two, ... as steps up to ``horizon`` need; NaN where nothing was
-        observed.
+    Attributes:
+        errors: mean absolute error over series, as it would be if all were there on every day; NaN where nothing was
+            observed.
+        mix: how much larger than over all series the mean is over those that are there; 1 where all are.
+    """
+
+    errors: Float
+    mix: Float
+
+
+def missed(panel: Panel, season_length: int, horizon: int) -> Missed:
+    """What the seasonal naive forecast of each timestamp missed, at as many seasons as steps up to ``horizon`` need.
+
+    Series begin and end: a mean over small ones would say nothing of days on which a large one is there too. So each
+    day's mean is held against what its series miss on average, over all of the panel.
     """
     lags = np.unique(back(np.arange(1, horizon + 1), season_length))
-    sums, counts = np.zeros((2, len(lags), len(panel.ds)))
+    sums, counts, sizes = np.zeros((3, len(lags), len(panel.ds)))
+    total, many = np.zeros((2, len(lags), 1))
     for some in parts.rows(len(panel.ids)):
         y = np.asarray(panel.y[some])
         for row, lag in enumerate(lags):
             off = np.abs(y[:, lag:] - y[:, :-lag])
+            there = np.isfinite(off)
+            own = np.nansum(off, axis=1) / np.maximum(there.sum(axis=1), 1)  # size of each series' errors
             sums[row, lag:] += np.nansum(off, axis=0)
-            counts[row, lag:] += np.isfinite(off).sum(axis=0)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+            counts[row, lag:] += there.sum(axis=0)
+            sizes[row, lag:] += own @ there
+            total[row] += own.sum()
+            many[row] += there.any(axis=1).sum()
+    known = (counts > 0) & (counts < many) & (sizes > 0)
+    mix = np.divide(sizes * many, counts * total, out=np.ones_like(sizes), where=known)
+    return Missed(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan) / mix, mix)
 
 
 @dataclass(frozen=True)
@@ -83,13 +104,13 @@ def usual(errors: Float, kind: NDArray[np.int64], at: int, of: Past) -> Float:
 
 
 def by_day(
-    sums: pd.DataFrame, errors: Float, kind: NDArray[np.int64], ds: pd.DatetimeIndex, season_length: int, past: Past
+    sums: pd.DataFrame, of: Missed, kind: NDArray[np.int64], ds: pd.DatetimeIndex, season_length: int, past: Past
 ) -> pd.DataFrame:
     """The ledger's sums by target day, each beside what the seasonal naive usually misses at the same steps.
 
     Args:
         sums: the ledger's rows of one version.
-        errors: of ``missed``, at the timestamps ``ds (T,)``, whose ``kind`` is as ``usual`` takes it.
+        of: what it missed at the timestamps ``ds (T,)``, whose ``kind`` is as ``usual`` takes it.
 
     Returns:
         ``ds``, the sums, ``usual`` (raw units, NaN where nothing is known) and ``ordinary``, whether the day has no
@@ -101,6 +122,7 @@ def by_day(
         if at < 0:
             continue
         row = back(own["step"].to_numpy(), season_length) // season_length - 1
-        level = np.average(usual(errors, kind, at, past)[row], weights=own["n"].to_numpy(float))
+        each = usual(of.errors, kind, at, past) * of.mix[:, at]  # of the series that are there
+        level = np.average(each[row], weights=own["n"].to_numpy(float))
         found.append((when, *own[list(SUMS)].sum(), float(level), bool(kind[at] == ORDINARY)))
     return pd.DataFrame(found, columns=["ds", *SUMS, "usual", "ordinary"])

@@ -30,13 +30,13 @@ class Seen:
         panel: observations.
         sums: the ledger's rows, of each cutoff those of the version that forecast it last.
         kind: code of each timestamp's event, ``(T,)``.
-        usual: what the seasonal naive missed, as ``usual.missed`` gives it.
+        usual: what the seasonal naive missed.
     """
 
     panel: Panel
     sums: pd.DataFrame
     kind: NDArray[np.int64]
-    usual: Float
+    usual: usual.Missed
 
 
 def seen(panel: Panel, sums: pd.DataFrame, rule: Monitoring, days: int = 1) -> Seen:
@@ -50,7 +50,8 @@ def seen(panel: Panel, sums: pd.DataFrame, rule: Monitoring, days: int = 1) -> S
 
 
 def alarms_of(of: Seen, config: Config, ages: Sequence[int]) -> dict[pd.Timestamp, tuple[Alarm, ...]]:
-    """The alarms at the newest timestamps, each from what was known at it alone.
+    """The alarms at the newest timestamps, each from what was known at it alone (but for the sizes of series that come
+    and go, by which days of some are held against days of all).
 
     Charts are of the version that made the newest forecast: what a former champion missed is no longer its matter.
 
