@@ -146,3 +146,18 @@ def test_whether_a_value_had_come_is_asked_by_the_clock_of_the_data(
     other = rows.assign(model_version="2", made_at=second)
     found = ledger.serving(pd.concat([rows, other]), zone)
     assert found["model_version"].unique().tolist() == [serves]
+
+
+def test_of_data_that_come_late_the_version_that_forecast_last_before_they_came_served() -> None:
+    """From the same cutoff for days, until a month comes at once; a backfill after that rewrites nothing."""
+    rows = sums(ledger.judged(forecasts([20, 25], horizon=2), came()))
+    old, new = (rows[rows["cutoff"] == DAYS[day]] for day in (20, 25))
+    made = [
+        old.assign(made_at=pd.Timestamp("2024-03-05", tz="UTC")),
+        old.assign(made_at=pd.Timestamp("2024-03-06", tz="UTC"), model_version="2"),
+        new.assign(made_at=pd.Timestamp("2024-03-20", tz="UTC"), model_version="2"),
+        old.assign(made_at=pd.Timestamp("2024-03-21", tz="UTC"), model_version="3"),
+        new.assign(made_at=pd.Timestamp("2024-03-21", tz="UTC"), model_version="3"),
+    ]
+    found = ledger.serving(pd.concat(made), "America/Chicago")
+    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [["2"], ["2"]]

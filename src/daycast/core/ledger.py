@@ -94,7 +94,8 @@ def serving(sums: Rows, timezone: str) -> Rows:
     """Of each cutoff the rows of the version that served, as more than one may have forecast it.
 
     That is the one that forecast it last before any of its values came; where all came too late, as in a backfill, the
-    first: who makes up for it later rewrites nothing.
+    first: who makes up for it later rewrites nothing. A value comes when its day is over, or later: not before anybody
+    forecast from a later cutoff.
 
     Args:
         sums: the ledger's rows, ``made_at`` in UTC.
@@ -103,11 +104,15 @@ def serving(sums: Rows, timezone: str) -> Rows:
     if sums.empty:
         return sums
     made = sums.groupby(["cutoff", *VERSION]).agg(made_at=("made_at", "max"), ds=("ds", "min")).reset_index()
-    here = made["made_at"].dt.tz_convert(timezone).dt.tz_localize(None)
-    late = here >= made["ds"] + pd.Timedelta(days=1)
+    first = sums.groupby("cutoff")["made_at"].min().iloc[::-1].cummin().iloc[::-1].shift(-1)  # of all later cutoffs
+    here, newer = (
+        at.dt.tz_convert(timezone).dt.tz_localize(None) for at in (made["made_at"], made["cutoff"].map(first))
+    )
+    over = made["ds"] + pd.Timedelta(days=1)
+    late = here >= over.where(~(newer > over), newer)
     order = made["made_at"].astype("int64").where(late, -made["made_at"].astype("int64"))
-    first = made.assign(late=late, order=order).sort_values(["late", "order"], kind="stable")
-    return sums.merge(first.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
+    served = made.assign(late=late, order=order).sort_values(["late", "order"], kind="stable")
+    return sums.merge(served.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
 
 
 def _inside(y: Float, low: pd.Series[float], high: pd.Series[float]) -> Float:
