@@ -97,7 +97,7 @@ def failing(settings: Settings, dataset: Dataset, version: registry.Version, dat
         for one in (error, error.__cause__):
             if one is not None and unanswered(one):
                 raise one from None
-        return error.found
+        return error.found if isinstance(error, PromotionError) else f"{error.expected}; found: {error.found}"
     except FAULTS as error:
         return f"{type(error).__name__}: {error}"
     return None
