@@ -174,15 +174,20 @@ def test_a_former_champion_keeps_when_it_served(trained: tuple[Project, Outcome]
     now = registry.required(uri, NAME, "champion")
     other = next(v.number for v in registry.versions(uri, NAME) if v.number != now.number)
     before = len(history.served(champion.moves(project.settings, "tiny"), now.number))
-    why = champion.Why("override", trained[1].run.run_id, "to see what is left of the former one")
-    champion.move(project.settings, "tiny", other, why, now.number)
+
+    def to(number: str, since: str) -> None:
+        made_by = registry.find(uri, NAME, number).tags[champion.RUN]  # type: ignore[union-attr]
+        why = champion.Why("override", made_by, "to see what is left of the former one")
+        champion.move(project.settings, "tiny", number, why, since)
+
+    to(other, now.number)
     left, came = (registry.find(uri, NAME, number) for number in (now.number, other))
     assert left is not None
     assert came is not None
     assert came.tags[champion.SERVED].endswith("UTC .. now")
     assert left.tags[champion.SERVED].endswith(" UTC")
     assert came.aliases[:1] == ("champion",) or "champion" in came.aliases
-    champion.move(project.settings, "tiny", now.number, why, other)
+    to(now.number, other)
     back = registry.find(uri, NAME, now.number)
     assert back is not None
     assert back.tags[champion.SERVED].count(" .. ") == before + 1
