@@ -152,6 +152,17 @@ def test_of_a_forecast_made_of_two_data_versions_the_last_one_is_in_the_ledger(e
     assert store.read_ledger(engine, "cta")["n"].tolist() == [2, 2, 2]
 
 
+def test_the_version_that_served_is_told_by_what_was_known_not_by_the_clock(engine: Engine) -> None:
+    write(engine, [20])
+    write(engine, [20], version="2")  # all long after these days: data come late
+    assert judge(engine, panel(30), "data2") == (12, 0)
+    write(engine, [20], version="3", lineage=Lineage("data2", "commit1", "config1", "run1"))  # a backfill
+    assert judge(engine, panel(30), "data2") == (6, 0)
+    found = ledger.serving(store.read_ledger(engine, "cta"), *store.witnessed(engine, "cta"))
+    assert found["model_version"].tolist() == ["2"] * 3
+    assert found["n"].tolist() == [2] * 3
+
+
 def test_two_monitors_at_once_judge_each_row_once(engine: Engine) -> None:
     write(engine, list(range(10, 40)))
     with ThreadPoolExecutor(4) as pool:

@@ -13,7 +13,7 @@ DAYS = pd.date_range("2024-01-01", periods=40)
 LEVELS = ("0.025", "0.1", "0.9", "0.975")
 
 
-def came(missing: int | None = None) -> Panel:
+def came_all(missing: int | None = None) -> Panel:
     y = np.arange(40) ** 1.5 + 100
     y[[] if missing is None else [missing]] = np.nan
     return table(pd.DataFrame({"unique_id": "rail", "ds": DAYS, "y": y}), FrameSpec("D", 7)).panel
@@ -21,7 +21,7 @@ def came(missing: int | None = None) -> Panel:
 
 def forecasts(cutoffs: list[int], horizon: int = 10, off: float = 1.0) -> pd.DataFrame:
     """Forecasts that miss by ``off``, from the days numbered ``cutoffs``, with intervals of 4 and 8 around them."""
-    known = dict(zip(DAYS, came().y[0], strict=True))
+    known = dict(zip(DAYS, came_all().y[0], strict=True))
     rows = []
     for number in cutoffs:
         for step in range(1, horizon + 1):
@@ -33,7 +33,7 @@ def forecasts(cutoffs: list[int], horizon: int = 10, off: float = 1.0) -> pd.Dat
 
 def by_hand(cutoff: pd.Timestamp, ds: pd.Timestamp) -> float:
     """The newest value of the same weekday up to the cutoff."""
-    known = dict(zip(DAYS, came().y[0], strict=True))
+    known = dict(zip(DAYS, came_all().y[0], strict=True))
     day = ds
     while day > cutoff:
         day -= pd.Timedelta(days=7)
@@ -60,7 +60,7 @@ def sums(rows: pd.DataFrame, **given: object) -> pd.DataFrame:
 
 
 def test_each_row_stands_beside_its_value_and_the_season_of_its_cutoff() -> None:
-    found = ledger.judged(forecasts([20, 25]), came())
+    found = ledger.judged(forecasts([20, 25]), came_all())
     assert len(found) == 20
     assert found["error"].to_numpy() == pytest.approx(1.0)
     expected = [by_hand(row.cutoff, row.ds) for row in found.itertuples()]
@@ -68,25 +68,25 @@ def test_each_row_stands_beside_its_value_and_the_season_of_its_cutoff() -> None
 
 
 def test_what_has_not_come_yet_and_what_never_came_is_not_judged() -> None:
-    assert ledger.judged(forecasts([35]), came())["step"].tolist() == [1, 2, 3, 4]
-    assert ledger.judged(forecasts([35]), came(missing=37))["step"].tolist() == [1, 3, 4]
+    assert ledger.judged(forecasts([35]), came_all())["step"].tolist() == [1, 2, 3, 4]
+    assert ledger.judged(forecasts([35]), came_all(missing=37))["step"].tolist() == [1, 3, 4]
 
 
 def test_a_series_that_the_data_do_not_have_is_not_judged() -> None:
-    assert ledger.judged(forecasts([20]).assign(unique_id="tram"), came()).empty
+    assert ledger.judged(forecasts([20]).assign(unique_id="tram"), came_all()).empty
 
 
 def test_a_value_on_the_edge_of_an_interval_is_inside_and_one_without_an_interval_is_neither() -> None:
-    on_edge = ledger.judged(forecasts([20], horizon=2, off=2.0), came())
+    on_edge = ledger.judged(forecasts([20], horizon=2, off=2.0), came_all())
     assert on_edge["inside_80"].tolist() == [1.0, 1.0]
-    outside = ledger.judged(forecasts([20], horizon=2, off=3.0), came())
+    outside = ledger.judged(forecasts([20], horizon=2, off=3.0), came_all())
     assert (outside["inside_80"].tolist(), outside["inside_95"].tolist()) == ([0.0, 0.0], [1.0, 1.0])
-    without = ledger.judged(forecasts([20], horizon=2).assign(**dict.fromkeys(LEVELS, np.nan)), came())
+    without = ledger.judged(forecasts([20], horizon=2).assign(**dict.fromkeys(LEVELS, np.nan)), came_all())
     assert without[["inside_80", "inside_95"]].isna().all(axis=None)
 
 
 def test_the_ledger_tells_error_skill_bias_and_coverage() -> None:
-    rows = ledger.judged(forecasts([20], off=-3.0), came())
+    rows = ledger.judged(forecasts([20], off=-3.0), came_all())
     (told,) = ledger.told(sums(rows), ["cutoff"]).itertuples()
     naive = np.mean([abs(by_hand(r.cutoff, r.ds) - r.y) for r in rows.itertuples()])
     assert (told.n, told.mae, told.bias) == (10, pytest.approx(3.0), pytest.approx(-3.0))
@@ -96,7 +96,7 @@ def test_the_ledger_tells_error_skill_bias_and_coverage() -> None:
 
 
 def test_skill_is_of_the_rows_alone_that_the_seasonal_naive_could_forecast_too() -> None:
-    rows = ledger.judged(forecasts([2], horizon=7, off=1.0), came())
+    rows = ledger.judged(forecasts([2], horizon=7, off=1.0), came_all())
     assert rows["naive"].isna().sum() == 4  # the week before the first day is not there
     (told,) = ledger.told(sums(rows), ["cutoff"]).itertuples()
     with_naive = rows.dropna(subset="naive")
@@ -105,9 +105,33 @@ def test_skill_is_of_the_rows_alone_that_the_seasonal_naive_could_forecast_too()
 
 
 def test_where_the_season_is_exact_a_miss_is_no_division_by_zero() -> None:
-    rows = ledger.judged(forecasts([20], horizon=2), came()).assign(naive=lambda r: r["y"])
+    rows = ledger.judged(forecasts([20], horizon=2), came_all()).assign(naive=lambda r: r["y"])
     assert ledger.told(sums(rows), ["cutoff"])["skill"].tolist() == [-np.inf]
     assert ledger.told(sums(rows.assign(error=0.0)), ["cutoff"])["skill"].tolist() == [0.0]
+
+
+MADE = {"model": "mine", "run_id": "run"}
+NONE_CAME = pd.DataFrame({"ds": pd.DatetimeIndex([]), "data_version": [], "judged_at": pd.DatetimeIndex([], tz="UTC")})
+
+
+def made(*told: tuple[int, str, str, str]) -> pd.DataFrame:
+    """Forecasts: day of the cutoff, version, version of the data, time."""
+    rows = [(DAYS[day], version, data, pd.Timestamp(at, tz="UTC")) for day, version, data, at in told]
+    return pd.DataFrame(rows, columns=["cutoff", "model_version", "data_version", "made_at"]).assign(**MADE)
+
+
+def came(*told: tuple[int, str, str]) -> pd.DataFrame:
+    """Values: day, version of the data, time."""
+    rows = [(DAYS[day], data, pd.Timestamp(at, tz="UTC")) for day, data, at in told]
+    return pd.DataFrame(rows, columns=["ds", "data_version", "judged_at"])
+
+
+def served(rows: pd.DataFrame, values: pd.DataFrame = NONE_CAME) -> list[str]:
+    """Which version served from the cutoff of day 20, by the ledger's rows of these forecasts."""
+    one = sums(ledger.judged(forecasts([20], horizon=2), came_all()))
+    newest = rows[rows["cutoff"] == DAYS[20]].groupby("model_version")["made_at"].max()
+    every = pd.concat([one.assign(model_version=version, made_at=at) for version, at in newest.items()])
+    return list(ledger.serving(every, rows, values)["model_version"].unique())
 
 
 @pytest.mark.parametrize(
@@ -120,44 +144,54 @@ def test_where_the_season_is_exact_a_miss_is_no_division_by_zero() -> None:
         ("2024-03-01", "2024-03-02", "1"),  # of two that came too late, the first
     ],
 )
+@pytest.mark.parametrize("by", ["a forecast from a later day", "a value that was judged by"])
 def test_of_two_versions_that_forecast_from_a_cutoff_the_one_that_served_counts(
-    first: str, second: str, serves: str
+    first: str, second: str, serves: str, by: str
 ) -> None:
-    rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came())).assign(made_at=pd.Timestamp(first, tz="UTC"))
-    other = rows[rows["cutoff"] == DAYS[20]].assign(model_version="2", made_at=pd.Timestamp(second, tz="UTC"))
-    found = ledger.serving(pd.concat([rows, other]), "UTC")
-    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [[serves], ["1"]]
+    rows, at = [(20, "1", "a", first), (20, "2", "b", second)], "2024-01-22 03:00"
+    if by == "a value that was judged by":
+        assert served(made(*rows), came((21, "c", at))) == [serves]
+    else:
+        assert served(made(*rows, (21, "1", "c", at))) == [serves]
 
 
-@pytest.mark.parametrize(
-    ("zone", "morning", "again", "serves"),
-    [
-        ("America/Chicago", "2024-01-22 06:00", "2024-01-22 19:00", "2"),  # the next day in UTC: no value has come
-        ("America/Chicago", "2024-01-22 06:00", "2024-01-23 01:00", "1"),
-        ("Asia/Tokyo", "2024-01-22 06:00", "2024-01-22 23:00", "2"),
-        ("Asia/Tokyo", "2024-01-22 06:00", "2024-01-23 08:00", "1"),  # still the day before in UTC
-    ],
-)
-def test_whether_a_value_had_come_is_asked_by_the_clock_of_the_data(
-    zone: str, morning: str, again: str, serves: str
-) -> None:
-    first, second = (pd.Timestamp(time, tz=zone).tz_convert("UTC") for time in (morning, again))
-    rows = sums(ledger.judged(forecasts([20], horizon=2), came())).assign(made_at=first)
-    other = rows.assign(model_version="2", made_at=second)
-    found = ledger.serving(pd.concat([rows, other]), zone)
-    assert found["model_version"].unique().tolist() == [serves]
+def test_where_values_come_two_months_late_the_version_that_was_promoted_meanwhile_served() -> None:
+    rows = [(20, "1", "a", "2024-03-05"), (20, "2", "a", "2024-03-06"), (20, "2", "a", "2024-03-07")]
+    assert served(made(*rows), came((21, "b", "2024-04-05"), (22, "b", "2024-04-05"))) == ["2"]
+    assert served(made(*rows, (30, "2", "b", "2024-04-05"))) == ["2"]
 
 
-def test_of_data_that_come_late_the_version_that_forecast_last_before_they_came_served() -> None:
-    """From the same cutoff for days, until a month comes at once; a backfill after that rewrites nothing."""
-    rows = sums(ledger.judged(forecasts([20, 25], horizon=2), came()))
-    old, new = (rows[rows["cutoff"] == DAYS[day]] for day in (20, 25))
-    made = [
-        old.assign(made_at=pd.Timestamp("2024-03-05", tz="UTC")),
-        old.assign(made_at=pd.Timestamp("2024-03-06", tz="UTC"), model_version="2"),
-        new.assign(made_at=pd.Timestamp("2024-03-20", tz="UTC"), model_version="2"),
-        old.assign(made_at=pd.Timestamp("2024-03-21", tz="UTC"), model_version="3"),
-        new.assign(made_at=pd.Timestamp("2024-03-21", tz="UTC"), model_version="3"),
-    ]
-    found = ledger.serving(pd.concat(made), "America/Chicago")
-    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [["2"], ["2"]]
+def test_a_backfill_rewrites_nothing_though_it_is_the_first_to_see_newer_data() -> None:
+    rows = [(20, "1", "a", "2024-01-21 06:00"), (20, "2", "b", "2024-01-26 06:00")]
+    assert served(made(*rows, (21, "2", "b", "2024-01-26 06:01"))) == ["1"]
+    assert served(made(*rows), came((24, "b", "2024-01-26 07:00"))) == ["1"]
+
+
+def test_a_version_that_served_and_is_run_again_in_hindsight_still_served() -> None:
+    rows = [(20, "1", "a", "2024-01-21 06:00"), (20, "2", "a", "2024-01-21 07:00"), (20, "1", "b", "2024-01-26")]
+    assert served(made(*rows), came((24, "b", "2024-01-26 07:00"))) == ["2"]
+    rows = [(20, "1", "a", "2024-01-21 07:00"), (20, "2", "a", "2024-01-21 06:00"), (20, "1", "b", "2024-01-26")]
+    assert served(made(*rows), came((24, "b", "2024-01-26 07:00"))) == ["1"]
+
+
+def test_forecasts_that_the_witness_has_not_are_told_by_the_ledgers_own_times() -> None:
+    rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came_all()))
+    times = {("1", 20): "2024-01-21 06:00", ("1", 21): "2024-01-22 06:00", ("2", 20): "2024-01-21 18:00"}
+    every = pd.concat(
+        [
+            rows[rows["cutoff"] == DAYS[day]].assign(model_version=version, made_at=pd.Timestamp(at, tz="UTC"))
+            for (version, day), at in times.items()
+        ]
+    )
+    found = ledger.serving(
+        every, made().astype({"made_at": "datetime64[ns, UTC]", "cutoff": "datetime64[ns]"}), NONE_CAME
+    )
+    assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [["2"], ["1"]]
+
+
+@pytest.mark.parametrize(("again", "serves"), [("2024-01-21 20:40", "2"), ("2024-01-21 21:10", "1")])
+def test_of_hours_a_value_may_have_come_within_the_day(again: str, serves: str) -> None:
+    rows = pd.concat([made((20, "1", "a", "2024-01-21 20:10"), (20, "2", "a", again))])
+    known = came((20, "b", "2024-01-21 21:05"))
+    known["ds"] += pd.Timedelta(hours=1)
+    assert served(rows, known) == [serves]

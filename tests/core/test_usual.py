@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daycast.core import alarms, usual
+from daycast.core import usual
 from daycast.core.frame import FrameSpec, table
-from daycast.core.ledger import SUMS
 
 PAST = usual.Past(reach=4 * 364, year=364, around=5)
 
@@ -35,29 +34,6 @@ def test_the_naive_error_of_a_day_is_the_mean_over_the_series_that_were_observed
     assert there[0, 27] == 7.0  # bus has no value the week before
     assert found.errors[0, 20] == found.errors[0, 19] == 14.0  # as it would be with bus
     assert (np.delete(found.mix[0], [20, 27]) == 1).all()
-
-
-@pytest.mark.parametrize(("worse", "raised"), [(0.5, False), (5.0, True)])
-@pytest.mark.parametrize(
-    ("level", "there"),
-    [(100.0, slice(None)), (1e4, slice(-200, None)), (1e4, slice(None, -200)), (1e4, slice(-400, -200))],
-    ids=["as the others", "begins", "ends", "begins and ends"],
-)
-def test_an_alarm_on_errors_does_not_mind_a_large_series_that_begins_or_ends(
-    level: float, there: slice, worse: float, raised: bool
-) -> None:
-    """Every series is forecast so many times as badly as by the seasonal naive."""
-    rng, ds = np.random.default_rng(7), pd.date_range("2019-01-01", "2023-12-31")
-    y = 100 + 5 * rng.standard_normal((5, len(ds)))
-    y[4] = np.nan
-    y[4, there] = (level * (1 + 0.05 * rng.standard_normal(len(ds))))[there]
-    frame = pd.concat([pd.DataFrame({"unique_id": f"s{i}", "ds": ds, "y": row}) for i, row in enumerate(y)])
-    off = np.abs(y[:, 7:] - y[:, :-7])[:, -60:]
-    sums = pd.DataFrame(dict.fromkeys(SUMS, 0.0), index=range(60))
-    sums = sums.assign(ds=ds[-60:], step=1, n=np.isfinite(off).sum(axis=0), abs_error=worse * np.nansum(off, axis=0))
-    missed = usual.missed(table(frame.dropna(), FrameSpec("D", 7)).panel, 7, 1)
-    days = usual.by_day(sums, missed, np.zeros(len(ds), dtype=np.int64), ds, 7, PAST)
-    assert alarms.error(days, alarms.Chart(0.5, 3.0, 1.5)).raised is raised
 
 
 def errors(level: float = 10.0, days: int = 3 * 364) -> tuple[np.ndarray, np.ndarray]:

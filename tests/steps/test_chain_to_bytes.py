@@ -142,6 +142,7 @@ def test_the_run_of_a_model_or_a_trial_leads_to_the_run_that_it_is_part_of(proje
         ("0" * 32, ConfigError, "which no run has"),
         ("forecast/987654", DataError, "none"),
         (f"forecast/{10**23}", DataError, "none"),
+        (f"forecast/{'9' * 5000}", DataError, "none"),
         ("o'brien@champion", ConfigError, "o'brien@champion"),
         ("o'brien/7", ConfigError, "o'brien/7"),
         ("rail@1999-01-01", DataError, "none"),

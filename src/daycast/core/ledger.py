@@ -90,29 +90,43 @@ def told(sums: Rows, by: Sequence[str]) -> Rows:
         )
 
 
-def serving(sums: Rows, timezone: str) -> Rows:
+def serving(sums: Rows, made: Rows, came: Rows) -> Rows:
     """Of each cutoff the rows of the version that served, as more than one may have forecast it.
 
-    That is the one that forecast it last before any of its values came; where all came too late, as in a backfill, the
-    first: who makes up for it later rewrites nothing. A value comes when its day is over, or later: not before anybody
-    forecast from a later cutoff.
+    That is the one that forecast it last before any of its values was known: from data that end at the cutoff, and
+    before a forecast from a later cutoff was made or a later value was judged by. Where all were made in hindsight, as
+    in a backfill, the first: who makes up for it later rewrites nothing.
 
     Args:
-        sums: the ledger's rows, ``made_at`` in UTC.
-        timezone: of ``ds``.
+        sums: the ledger's rows.
+        made: forecasts, ``cutoff``, those of ``VERSION``, ``data_version`` and ``made_at``, of some series at least.
+        came: values, ``ds``, the ``data_version`` that had them, and ``judged_at``. All times in UTC.
     """
-    if sums.empty:
+    own = sums.groupby(["cutoff", *VERSION], as_index=False)["made_at"].max()
+    if not own["cutoff"].duplicated().any():
         return sums
-    made = sums.groupby(["cutoff", *VERSION]).agg(made_at=("made_at", "max"), ds=("ds", "min")).reset_index()
-    first = sums.groupby("cutoff")["made_at"].min().iloc[::-1].cummin().iloc[::-1].shift(-1)  # of all later cutoffs
-    here, newer = (
-        at.dt.tz_convert(timezone).dt.tz_localize(None) for at in (made["made_at"], made["cutoff"].map(first))
-    )
-    over = made["ds"] + pd.Timedelta(days=1)
-    late = here >= over.where(~(newer > over), newer)
-    order = made["made_at"].astype("int64").where(late, -made["made_at"].astype("int64"))
-    served = made.assign(late=late, order=order).sort_values(["late", "order"], kind="stable")
-    return sums.merge(served.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
+    columns = ["at", "data_version", "known"]
+    known = pd.concat(
+        [
+            own[["cutoff", "made_at"]].set_axis(["at", "known"], axis=1),
+            made[["cutoff", "data_version", "made_at"]].set_axis(columns, axis=1),
+            came[["ds", "data_version", "judged_at"]].set_axis(columns, axis=1),
+        ]
+    ).sort_values("at", ignore_index=True)
+    reach = known.groupby("data_version")["at"].max()
+    each = own.merge(made, on=["cutoff", *VERSION], how="left", suffixes=("_newest", ""))
+    each["made_at"] = each["made_at"].fillna(each["made_at_newest"])
+    # The earliest time at which anything after each cutoff was known.
+    first = np.append(np.minimum.accumulate(_ticks(known["known"])[::-1])[::-1], np.iinfo(np.int64).max)
+    then = first[known["at"].searchsorted(each["cutoff"], side="right")]
+    when = _ticks(each["made_at"])
+    late = (when >= then) | (each["data_version"].map(reach) > each["cutoff"]).to_numpy()
+    ranked = each.assign(late=late, order=np.where(late, when, -when)).sort_values(["late", "order"], kind="stable")
+    return sums.merge(ranked.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
+
+
+def _ticks(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
+    return np.asarray(times.dt.as_unit("ns"), dtype="datetime64[ns]").astype(np.int64)
 
 
 def _inside(y: Float, low: pd.Series[float], high: pd.Series[float]) -> Float:

@@ -43,6 +43,7 @@ def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Ti
     """
     with store.opened(settings.store_url) as engine:
         sums = store.read_ledger(engine, dataset.name, since)
+        made, came = store.witnessed(engine, dataset.name)
     try:
         registry.require_answer(settings.tracking_uri)
         found = registry.versions(settings.tracking_uri, registry.model_name(dataset.name))
@@ -53,4 +54,4 @@ def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Ti
     by = zip(sums["model_version"], sums["run_id"], strict=True)
     of = pd.Series([seen.get(one) for one in by], index=sums.index, dtype="datetime64[ns]")
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
-    return core.serving(sums, dataset.timezone).sort_values(["cutoff", "ds"], ignore_index=True)
+    return core.serving(sums, made, came).sort_values(["cutoff", "ds"], ignore_index=True)

@@ -16,11 +16,12 @@ from daycast.steps import origins, recorded
 from daycast.steps.record import tracker
 
 RUN = re.compile(r"[0-9a-f]{32}")
-NUMBER = re.compile(r"(?:models:/)?(?:(?P<name>[^/@\s'\"]+)/)?(?P<number>\d+)")
-ALIAS = re.compile(r"(?:models:/)?(?P<name>[^/@\s'\"]+)?@(?P<alias>[A-Za-z][\w-]*)")
+NAME = r"(?P<name>[^/@\s'\"`]+)"  # MLflow's search has no way to ask for a name with quotes
+NUMBER = re.compile(rf"(?:models:/)?(?:{NAME}/)?(?P<number>\d+)")
+ALIAS = re.compile(rf"(?:models:/)?{NAME}?@(?P<alias>[A-Za-z][\w-]*)")
 ROW = re.compile(r"forecast(?:/(?P<row>\d+))?")
-LARGEST = 2**63 - 1  # id that a database can be asked for
 VALUE = re.compile(r"(?P<series>.+)@(?P<ds>\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)")
+DIGITS = 18  # of a row's id: the store has none that is longer, and takes none
 FORMS = (
     "a run's id (32 hex digits), a version (7, daycast-cta/7, @champion), `forecast` for the newest one, forecast/ID "
     "of a row, or SERIES@TIME such as rail@2021-12-05"
@@ -92,8 +93,8 @@ def _row(settings: Settings, asked: Asked, told: Mapping[str, str | None]) -> tu
     """The row that was asked for, and how many others forecast the same value."""
     with store.opened(settings.store_url) as engine:
         if told.get("row"):
-            number = int(told["row"] or 0)
-            row, others = store.forecast_by_id(engine, number) if number <= LARGEST else None, 0
+            number = (told["row"] or "").lstrip("0")
+            row, others = store.forecast_by_id(engine, int(number or 0)) if len(number) <= DIGITS else None, 0
         elif series := told.get("series"):
             try:
                 ds = datetime.fromisoformat(told["ds"] or "")

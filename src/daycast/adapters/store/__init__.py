@@ -19,6 +19,7 @@ from daycast.adapters.store.rows import (
     read_forecasts,
     write_forecasts,
 )
+from daycast.adapters.store.witness import witnessed
 
 __all__ = [
     "Episode",
@@ -44,6 +45,7 @@ __all__ = [
     "schema",
     "untold",
     "upgrade",
+    "witnessed",
     "worst_series",
     "write_forecasts",
 ]
