@@ -71,9 +71,16 @@ def test_fitting_fits_the_members_anew(made: Table) -> None:
     last = models.build(config.Naive(family="naive"), context(horizon=4))
     mixed = blend()
     mixed.join([last, last], WEIGHTS)
-    assert mixed.fit(made.panel).facts == {"members": 2}
+    assert mixed.fit(made.panel).facts == {"members": 2, "over_budget": 0}
     (forecast,) = predict(mixed, [origin(made, 100, 4)])
     np.testing.assert_array_equal(forecast, np.repeat(made.panel.y[:, -101:-100], 4, axis=1))
+
+
+def test_members_that_went_over_their_time_budget_are_counted(made: Table) -> None:
+    hasty = models.build(config.AutoEts(family="auto_ets", train_steps=None, budget_s=1e-9), context(horizon=4))
+    mixed = blend()
+    mixed.join([hasty, models.build(config.Naive(family="naive"), context(horizon=4))], WEIGHTS)
+    assert mixed.fit(made.panel).facts["over_budget"] == len(made.panel.ids)
 
 
 @pytest.mark.parametrize("call", ["fit", "predict", "state"])
