@@ -38,7 +38,9 @@ def test_a_gate_that_was_overridden_is_found_however_that_was_spelled(override: 
     ids=" ".join,
 )
 def test_a_gate_that_is_chosen_and_what_says_the_same_is_none(overrides: list[str]) -> None:
-    filed.require_gate(ROOT, compose(ROOT, overrides))
+    config = compose(ROOT, overrides)
+    assert filed.overridden(ROOT, config, filed.CHAMPION) == []
+    filed.require_gate(ROOT, config)
 
 
 @pytest.mark.parametrize(
