@@ -304,3 +304,16 @@ def test_a_series_of_a_fortnight_has_its_week_by_the_shipped_models_of_panels(na
     old, new = forecaster.predict([synthetic.origin(more)])[0][[-2, -1]]
     assert np.ptp(old) > 40
     assert np.abs(new - old).max() < 0.2 * np.ptp(old)
+
+
+def test_a_booster_whose_text_was_damaged_is_an_error_of_the_model():
+    made = synthetic.table(synthetic.weekly(2, 400), ahead=0)
+    forecaster = model(TREES)
+    forecaster.fit(made.panel)
+    values, arrays = forecaster.state()
+    for damaged in (slice(0, 60), slice(400, 460), slice(None)):
+        broken = {name: array.copy() for name, array in arrays.items()}
+        for array in broken.values():
+            array[damaged] = ord("x")
+        with pytest.raises(ModelError, match="a booster that LightGBM can read"):
+            model(TREES).restore(values, broken)

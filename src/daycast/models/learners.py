@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from daycast.core.forecast import Arrays
 from daycast.core.frame import Float
 from daycast.core.tabular import CODES
+from daycast.errors import ModelError
 from daycast.models.budget import Clock, OverBudgetError
 
 if TYPE_CHECKING:
@@ -97,7 +100,9 @@ class Trees:
     def answer(self, x: Float) -> Float:
         """As ``Learner``."""
         threads = self._context.trainer.threads
-        return np.asarray(np.mean([booster.predict(x, num_threads=threads) for booster in self._boosters], axis=0))
+        with _sound():
+            made = [booster.predict(x, num_threads=threads) for booster in self._boosters]
+        return np.asarray(np.mean(made, axis=0))
 
     def state(self) -> Arrays:
         """LightGBM's own text of each booster, as bytes."""
@@ -109,7 +114,23 @@ class Trees:
         import lightgbm
 
         texts = [arrays[f"{bag}"].tobytes().decode() for bag in range(len(arrays))]
-        self._boosters = [lightgbm.Booster(model_str=text) for text in texts]
+        with _sound():
+            self._boosters = [lightgbm.Booster(model_str=text) for text in texts]
+
+
+@contextmanager
+def _sound() -> Iterator[None]:
+    """LightGBM's own error is of no kind that anybody else's is."""
+    from lightgbm.basic import LightGBMError
+
+    try:
+        yield
+    except LightGBMError as error:
+        raise ModelError(
+            "a booster that LightGBM can read, and features as it learned them",
+            str(error),
+            "restore the model's files as they were, or fit it again",
+        ) from error
 
 
 class Ridge:
