@@ -15,7 +15,8 @@ ERROR, COVERAGE = Chart(0.5, 3.0, 1.5), Chart(0.6, 2.0, 1.0)  # as shipped
 def days(ratio: np.ndarray, **given: object) -> pd.DataFrame:
     """Target days on which the error was so many times what is usual."""
     ds = pd.date_range("2024-01-01", periods=len(ratio))
-    return pd.DataFrame({"ds": ds, "n": 28, "abs_error": 28 * 100.0 * np.asarray(ratio), "usual": 100.0, **given})
+    told = {"n_naive": 28, "abs_error_naive": 28 * 100.0 * np.asarray(ratio), "usual": 100.0}
+    return pd.DataFrame({"ds": ds, **told, **given})
 
 
 def inside(share: np.ndarray, ordinary: object = True) -> pd.DataFrame:

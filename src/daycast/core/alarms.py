@@ -101,14 +101,14 @@ def counted_in(freq: str) -> str:
 def error(days: pd.DataFrame, chart: Chart, unit: str = "days") -> Alarm:
     """Forecast errors have grown beyond what the seasonal naive forecast usually misses.
 
-    The figure of a day is the logarithm of the forecasts' mean absolute error over that of the seasonal naive on such
-    days (``core.usual``).
+    The figure of a day is the logarithm of the forecasts' mean absolute error, of the series that the seasonal naive
+    could forecast too, over what that misses on such days (``core.usual``).
 
     Args:
-        days: ``ds, n, abs_error, usual``, of one version, ascending.
+        days: ``ds, n_naive, abs_error_naive, usual``, of one version, ascending.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (days["abs_error"] / days["n"] / days["usual"]).to_numpy(float)
+        ratio = (days["abs_error_naive"] / days["n_naive"] / days["usual"]).to_numpy(float)
         path = chart.path(np.log(np.maximum(ratio, np.finfo(float).tiny)))
     if not len(path):
         return Alarm("error", False, None, chart.limit, "no forecast has matured yet")

@@ -108,6 +108,9 @@ def by_day(
 ) -> pd.DataFrame:
     """The ledger's sums by target day, each beside what the seasonal naive usually misses at the same steps.
 
+    Usual is what it misses of the series that have a value a season before too: it says nothing of those that begin, or
+    come back from a gap.
+
     Args:
         sums: the ledger's rows of one version.
         of: what it missed at the timestamps ``ds (T,)``, whose ``kind`` is as ``usual`` takes it.
@@ -123,6 +126,7 @@ def by_day(
             continue
         row = back(own["step"].to_numpy(), season_length) // season_length - 1
         each = usual(of.errors, kind, at, past) * of.mix[:, at]  # of the series that are there
-        level = np.average(each[row], weights=own["n"].to_numpy(float))
+        many = own["n_naive"].to_numpy(float)
+        level = np.average(each[row], weights=many) if many.any() else np.nan
         found.append((when, *own[list(SUMS)].sum(), float(level), bool(kind[at] == ORDINARY)))
     return pd.DataFrame(found, columns=["ds", *SUMS, "usual", "ordinary"])
