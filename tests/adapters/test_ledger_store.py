@@ -158,9 +158,24 @@ def test_the_version_that_served_is_told_by_what_was_known_not_by_the_clock(engi
     assert judge(engine, panel(30), "data2") == (12, 0)
     write(engine, [20], version="3", lineage=Lineage("data2", "commit1", "config1", "run1"))  # a backfill
     assert judge(engine, panel(30), "data2") == (6, 0)
-    found = ledger.serving(store.read_ledger(engine, "cta"), *store.witnessed(engine, "cta"))
-    assert found["model_version"].tolist() == ["2"] * 3
-    assert found["n"].tolist() == [2] * 3
+    assert served(engine) == ["2"] * 3
+
+
+def served(engine: Engine) -> list[str]:
+    """Versions of the rows that count; each is of both series."""
+    known, moves = store.witnessed(engine, "cta"), store.read_promotions(engine, "cta")
+    found = ledger.serving(store.read_ledger(engine, "cta"), *known, moves)
+    assert set(found["n"]) == {2}
+    return list(found["model_version"])
+
+
+def test_after_a_rollback_the_version_that_forecast_before_serves_again(engine: Engine) -> None:
+    for version, kind, before in (("1", "promotion", None), ("2", "promotion", "1"), ("1", "rollback", "2")):
+        with store.moving(engine, "cta") as turn:
+            turn.append(store.Move(kind, LINEAGE.run_id, before, version, {}, "me", "a reason"))
+        assert write(engine, [20], version=version) == (0 if kind == "rollback" else 6)
+    assert judge(engine, panel(30), "data2") == (12, 0)
+    assert served(engine) == ["1"] * 3
 
 
 def test_two_monitors_at_once_judge_each_row_once(engine: Engine) -> None:
@@ -249,6 +264,17 @@ def test_doing_it_again_on_a_day_tells_nobody_twice_and_what_was_not_told_is_tol
     store.mark_told(engine, again, DAY)
     store.follow_alarms(engine, "cta", DAY, {"forecasts": [ALARM]}, CALM)
     assert store.untold(engine, "cta", DAY, REMIND) == ()
+
+
+@pytest.mark.parametrize("ahead", [3, 7, 8])
+def test_a_clock_that_ran_some_days_ahead_silences_no_alarm_of_the_days_before(engine: Engine, ahead: int) -> None:
+    assert followed(engine, ahead, True) == ["began"]
+    assert followed(engine, 0, True) == ["began"]  # what was told bore a wrong day
+    for day in range(1, 7):
+        assert followed(engine, day, True) == []
+        going = store.going_on(engine, "cta", "forecasts")
+        assert going is not None
+        assert going.last == DAY + timedelta(days=day)
 
 
 @pytest.mark.parametrize("raised_before", [(), range(3), range(10)])

@@ -126,12 +126,19 @@ def came(*told: tuple[int, str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ds", "data_version", "judged_at"])
 
 
-def served(rows: pd.DataFrame, values: pd.DataFrame = NONE_CAME) -> list[str]:
+def moved(*told: tuple[str, str]) -> pd.DataFrame:
+    """Moves of the champion: to which version, time."""
+    rows = [(version, "run", pd.Timestamp(at, tz="UTC")) for version, at in told]
+    found = pd.DataFrame(rows, columns=["to_version", "run_id", "decided_at"])
+    return found.assign(decided_at=pd.to_datetime(found["decided_at"], utc=True))
+
+
+def served(rows: pd.DataFrame, values: pd.DataFrame = NONE_CAME, *moves: tuple[str, str]) -> list[str]:
     """Which version served from the cutoff of day 20, by the ledger's rows of these forecasts."""
     one = sums(ledger.judged(forecasts([20], horizon=2), came_all()))
     newest = rows[rows["cutoff"] == DAYS[20]].groupby("model_version")["made_at"].max()
     every = pd.concat([one.assign(model_version=version, made_at=at) for version, at in newest.items()])
-    return list(ledger.serving(every, rows, values)["model_version"].unique())
+    return list(ledger.serving(every, rows, values, moved(*moves))["model_version"].unique())
 
 
 @pytest.mark.parametrize(
@@ -174,6 +181,42 @@ def test_a_version_that_served_and_is_run_again_in_hindsight_still_served() -> N
     assert served(made(*rows), came((24, "b", "2024-01-26 07:00"))) == ["1"]
 
 
+PROMOTED, BACK = ("2", "2024-01-21 07:00"), ("1", "2024-01-21 12:00")
+
+
+@pytest.mark.parametrize(
+    ("moves", "serves"),
+    [
+        ([("1", "2023-05-01"), PROMOTED], "2"),
+        ([("1", "2023-05-01"), PROMOTED, BACK], "1"),  # its forecast of the morning is in force again
+        ([("1", "2023-05-01"), PROMOTED, ("1", "2024-01-22 09:00")], "2"),  # when a value was known already
+        ([("1", "2023-05-01")], "1"),  # the other one was asked for by hand
+        ([("3", "2023-05-01")], "2"),  # the champion has not forecast it
+        ([], "2"),
+        ([("1", "2023-05-01"), ("2", "2030-01-01"), BACK], "1"),  # by a clock that ran ahead
+    ],
+)
+def test_of_all_that_forecast_in_time_the_champion_served(moves: list[tuple[str, str]], serves: str) -> None:
+    rows = made((20, "1", "a", "2024-01-21 06:00"), (20, "2", "a", "2024-01-21 08:00"))
+    assert served(rows, came((21, "b", "2024-01-22 06:00")), *moves) == [serves]
+    hindsight = made((20, "1", "b", "2024-01-28"), (20, "2", "b", "2024-01-29"))
+    assert served(hindsight, came((21, "b", "2024-01-22 06:00")), *moves) == ["1"]
+
+
+def test_another_model_with_the_champions_number_is_another_registrys() -> None:
+    rows = made((20, "1", "a", "2024-01-21 06:00"), (20, "2", "a", "2024-01-21 08:00"))
+    other = moved(("1", "2023-05-01")).assign(run_id="another")
+    one = sums(ledger.judged(forecasts([20], horizon=2), came_all()))
+    every = pd.concat([one.assign(model_version=of.model_version, made_at=of.made_at) for of in rows.itertuples()])
+    assert set(ledger.serving(every, rows, NONE_CAME, other)["model_version"]) == {"2"}
+
+
+def test_a_forecast_from_a_day_that_had_not_come_makes_no_later_one_hindsight() -> None:
+    rows = [(20, "1", "a", "2024-01-21 06:00"), (20, "2", "a", "2024-01-21 08:00")]
+    ahead = (39, "1", "z", "2024-01-05")  # a clock ran ahead of it by weeks
+    assert served(made(*rows, ahead), came((21, "b", "2024-01-22 06:00"))) == ["2"]
+
+
 def test_forecasts_that_the_witness_has_not_are_told_by_the_ledgers_own_times() -> None:
     rows = sums(ledger.judged(forecasts([20, 21], horizon=2), came_all()))
     times = {("1", 20): "2024-01-21 06:00", ("1", 21): "2024-01-22 06:00", ("2", 20): "2024-01-21 18:00"}
@@ -184,7 +227,7 @@ def test_forecasts_that_the_witness_has_not_are_told_by_the_ledgers_own_times() 
         ]
     )
     found = ledger.serving(
-        every, made().astype({"made_at": "datetime64[ns, UTC]", "cutoff": "datetime64[ns]"}), NONE_CAME
+        every, made().astype({"made_at": "datetime64[ns, UTC]", "cutoff": "datetime64[ns]"}), NONE_CAME, moved()
     )
     assert found.groupby("cutoff")["model_version"].unique().map(list).tolist() == [["2"], ["1"]]
 

@@ -30,6 +30,8 @@ SUMS = (
 )
 """Columns of the ledger that add up; see the table ``ledger`` of the store."""
 
+AHEAD = pd.Timedelta(days=2)  # that a timestamp's date may be ahead of UTC, of a time zone or a clock
+
 VERSION = ("model", "model_version", "run_id")
 """Columns that name a model version: its number alone would start anew in another registry."""
 
@@ -90,17 +92,19 @@ def told(sums: Rows, by: Sequence[str]) -> Rows:
         )
 
 
-def serving(sums: Rows, made: Rows, came: Rows) -> Rows:
+def serving(sums: Rows, made: Rows, came: Rows, moves: Rows) -> Rows:
     """Of each cutoff the rows of the version that served, as more than one may have forecast it.
 
-    That is the one that forecast it last before any of its values was known: from data that end at the cutoff, and
-    before a forecast from a later cutoff was made or a later value was judged by. Where all were made in hindsight, as
-    in a backfill, the first: who makes up for it later rewrites nothing.
+    Those count that forecast it before any of its values was known: from data that end at the cutoff, and before a
+    forecast from a later cutoff was made or a later value was judged by. Of these it is the champion of that time, and
+    else the last one. Where all were made in hindsight, as in a backfill, the first: who makes up for it later rewrites
+    nothing.
 
     Args:
         sums: the ledger's rows.
         made: forecasts, ``cutoff``, those of ``VERSION``, ``data_version`` and ``made_at``, of some series at least.
-        came: values, ``ds``, the ``data_version`` that had them, and ``judged_at``. All times in UTC.
+        came: values, ``ds``, the ``data_version`` that had them, and ``judged_at``.
+        moves: of the champion, ``to_version``, ``run_id`` and ``decided_at``, oldest first. All times in UTC.
     """
     own = sums.groupby(["cutoff", *VERSION], as_index=False)["made_at"].max()
     if not own["cutoff"].duplicated().any():
@@ -113,6 +117,8 @@ def serving(sums: Rows, made: Rows, came: Rows) -> Rows:
             came[["ds", "data_version", "judged_at"]].set_axis(columns, axis=1),
         ]
     ).sort_values("at", ignore_index=True)
+    # What a clock that ran ahead wrote tells of no time.
+    known = known[known["at"] <= known["known"].dt.tz_localize(None) + AHEAD].reset_index(drop=True)
     reach = known.groupby("data_version")["at"].max()
     each = own.merge(made, on=["cutoff", *VERSION], how="left", suffixes=("_newest", ""))
     each["made_at"] = each["made_at"].fillna(each["made_at_newest"])
@@ -121,12 +127,21 @@ def serving(sums: Rows, made: Rows, came: Rows) -> Rows:
     then = first[known["at"].searchsorted(each["cutoff"], side="right")]
     when = _ticks(each["made_at"])
     late = (when >= then) | (each["data_version"].map(reach) > each["cutoff"]).to_numpy()
-    ranked = each.assign(late=late, order=np.where(late, when, -when)).sort_values(["late", "order"], kind="stable")
+    # A move is no later than those after it. Before the first one nobody was champion.
+    moved = np.minimum.accumulate(_ticks(moves["decided_at"])[::-1])[::-1]
+    champion = np.append(np.array([""], dtype=object), _named(moves["to_version"], moves["run_id"]))
+    other = late | (_named(each["model_version"], each["run_id"]) != champion[moved.searchsorted(then)])
+    ranked = each.assign(late=late, other=other, order=np.where(late, when, -when))
+    ranked = ranked.sort_values(["late", "other", "order"], kind="stable")
     return sums.merge(ranked.drop_duplicates("cutoff")[["cutoff", *VERSION]], on=["cutoff", *VERSION])
 
 
 def _ticks(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     return np.asarray(times.dt.as_unit("ns"), dtype="datetime64[ns]").astype(np.int64)
+
+
+def _named(versions: pd.Series[str], runs: pd.Series[str]) -> NDArray[np.object_]:
+    return (versions.astype(str) + " of " + runs.astype(str)).to_numpy(object)
 
 
 def _inside(y: Float, low: pd.Series[float], high: pd.Series[float]) -> Float:

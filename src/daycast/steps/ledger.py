@@ -10,6 +10,7 @@ from daycast.core import ledger as core
 from daycast.core.frame import Panel
 from daycast.errors import ToolError
 from daycast.settings import Settings
+from daycast.steps import champion
 from daycast.steps.register import DATA_UNTIL, when
 
 
@@ -54,4 +55,5 @@ def read(settings: Settings, dataset: Dataset, until: pd.Timestamp, since: pd.Ti
     by = zip(sums["model_version"], sums["run_id"], strict=True)
     of = pd.Series([seen.get(one) for one in by], index=sums.index, dtype="datetime64[ns]")
     sums = sums[(of.isna() | (of <= sums["cutoff"])) & (sums["ds"] <= until)]
-    return core.serving(sums, made, came).sort_values(["cutoff", "ds"], ignore_index=True)
+    served = core.serving(sums, made, came, champion.moves(settings, dataset.name))
+    return served.sort_values(["cutoff", "ds"], ignore_index=True)

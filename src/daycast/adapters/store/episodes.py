@@ -44,7 +44,7 @@ def follow_alarms(
 ) -> None:
     """Begin, keep up and end the episodes of a dataset by what is seen on a day; doing it again changes nothing.
 
-    A day shortly before the newest one that an episode knows of changes nothing either. One long before means
+    A day or two before the newest one that an episode knows of changes nothing either. One before that means
     that a clock which ran ahead wrote to it: its dates are brought back to the day, and people are told of an alarm.
 
     Args:
@@ -56,7 +56,7 @@ def follow_alarms(
         lock(connection, f"daycast alarms of {dataset}")
         for topic, alarms in seen.items():
             newest = _newest(connection, dataset, topic)
-            if newest is not None and (newest.ended or newest.last) - day > max(calm, SLIP):
+            if newest is not None and (newest.ended or newest.last) - day > SLIP:
                 _bring_back(connection, newest, day, raised=bool(alarms))
                 newest = _newest(connection, dataset, topic)
             going = newest is not None and newest.ended is None
