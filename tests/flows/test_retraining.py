@@ -24,7 +24,7 @@ from daycast.adapters import registry, store, tracking
 from daycast.core.lineage import Lineage
 from daycast.core.retrain import Trial
 from daycast.errors import PromotionError, ToolError, unanswered
-from daycast.steps import champion, promote, retrain, shelf
+from daycast.steps import champion, promote, retrain, rollback, shelf
 from daycast.steps.data import frame
 from daycast.steps.reference import DataRef
 from daycast.steps.register import DATA_UNTIL
@@ -179,6 +179,26 @@ def test_a_new_champion_that_does_worse_than_the_one_before_is_rolled_back(
     assert line["reason"] == action.reason
     again = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
     assert again.kind == "wait"  # what a rollback put there is on no trial
+
+
+def test_nothing_goes_back_by_itself_to_a_version_that_forecasts_less_far(
+    project: Project, promoted: tuple[str, str]
+) -> None:
+    now, other = promoted
+    forecasts(project, now, 0.9)
+    uri, dataset = project.settings.tracking_uri, project.config().dataset
+    registry.tag(uri, NAME, other, {champion.HORIZON: "3"})
+    try:
+        action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
+        told = rollback.warning(project.settings, "tiny", now, other)
+        assert rollback.rollback(project.settings, dataset, other, "to see", dry_run=True) == (now, other)
+    finally:
+        registry.tag(uri, NAME, other, {champion.HORIZON: "7"})
+    less = f"version {other} forecasts 3 steps ahead, version {now} 7"
+    assert (action.kind, number(project)) == ("wait", now)
+    assert action.reason.endswith(less)
+    assert told == f"{less}: the days after those are not forecast any more"
+    assert rollback.warning(project.settings, "tiny", now, other) is None
 
 
 def test_a_new_champion_that_does_well_stays(project: Project, promoted: tuple[str, str]) -> None:

@@ -125,9 +125,13 @@ def rollback(
     why = (reason or "").strip() or "by hand, without a reason given"
     with console.progress(quiet):
         before, after = step.rollback(here, configured.dataset, to, why, dry_run=dry_run)
+        note = step.warning(here, configured.dataset.name, before, after)
     if as_json:
-        console.machine({"dataset": configured.dataset.name, "from": before, "to": after, "moved": not dry_run})
+        told = {"dataset": configured.dataset.name, "from": before, "to": after, "moved": not dry_run}
+        console.machine({**told, "note": note})
     else:
         done = "would be" if dry_run else "is"
         left = f"after version {before}" if before else "as there is none any more"
         console.heading(f"Champion of {configured.dataset.name}: {done} version {after} again, {left}")
+        if note is not None:
+            console.line(f"  {note}")

@@ -163,6 +163,8 @@ def _on_trial(settings: Settings, config: Config, data: DataRef) -> _New | str:
         return f"version {now.number}, of data up to {since}, is on no trial"
     if MODEL not in previous.tags or champion.horizon(previous.tags) is None:
         return f"no trial of version {now.number}: version {previous.number}, the one before, lacks tags of daycast"
+    if shorter := rollback.shorter(now, previous):
+        return f"no trial, as nothing goes back by itself to a version that forecasts less far: {shorter}"
     over = arrays(settings, dataset.spec(), data).panel.cutoff.date() > end
     try:
         on = trial(settings, dataset, data.until(end) if over else data, since, (now, previous))

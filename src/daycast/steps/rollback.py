@@ -7,9 +7,30 @@ from daycast.config import Dataset
 from daycast.core import history
 from daycast.errors import PromotionError
 from daycast.settings import Settings
-from daycast.steps.champion import CHAMPION, RUN, Why, move, present, settle, unfinished, whole
+from daycast.steps.champion import CHAMPION, RUN, Why, horizon, move, present, settle, unfinished, whole
 from daycast.steps.reference import DataRef
 from daycast.steps.shelf import require_forecast
+
+
+def shorter(before: registry.Version, after: registry.Version) -> str | None:
+    """That one version forecasts less far than the other, by their tags; ``None`` if it does not, or none says so."""
+    then, now = horizon(before.tags), horizon(after.tags)
+    if then is None or now is None or now >= then:
+        return None
+    return f"version {after.number} forecasts {now} steps ahead, version {before.number} {then}"
+
+
+def warning(settings: Settings, dataset: str, before: str | None, after: str) -> str | None:
+    """What people should know of going from one version to another; ``None`` without anything.
+
+    Raises:
+        ToolError: MLflow does not answer.
+    """
+    name = registry.model_name(dataset)
+    found = [registry.find(settings.tracking_uri, name, number) for number in (before, after) if number is not None]
+    both = [version for version in found if version is not None]
+    told = shorter(*both) if len(both) == 2 else None
+    return told and f"{told}: the days after those are not forecast any more"
 
 
 def rollback(
