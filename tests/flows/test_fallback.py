@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from flows.forecasting import forecasting
 from flows.running import start
+from mlflow import MlflowClient
 from prefect.client.schemas.objects import State
 from tests.flows.test_forecasting import NAME, rows, stored
 from tests.flows.test_monitoring import told
@@ -260,6 +261,32 @@ def test_a_champion_whose_files_are_gone_forecasts_from_the_copy_kept_here(
     assert without.role == "previous_champion"
     assert without.reasons[0] == made.reasons[0].partition("; the copy")[0]  # what is wrong with its files
     assert "none is kept" in without.reasons[1]
+
+
+def test_the_copy_of_another_registrys_version_with_the_champions_number_does_not_serve(
+    project: Project, champions: list[str]
+) -> None:
+    assert project.forecast().role == "champion"
+    now = registry.required(project.settings.tracking_uri, NAME, "champion")
+    assert shelf.kept(project.settings, "tiny", now).version.number == champions[0]
+    assert shelf.kept(project.settings, "tiny", None).version.number == champions[0]
+    with pytest.raises(PromotionError, match="none is kept"):
+        shelf.kept(project.settings, "tiny", replace(now, run_id="of another registry"))
+
+
+def test_a_version_whose_configuration_nobody_knows_any_more_forecasts_as_champion(
+    project: Project, champions: list[str]
+) -> None:
+    uri, tag = project.settings.tracking_uri, "daycast.config_hash"
+    before = registry.required(uri, NAME, "champion")
+    MlflowClient(uri, uri).delete_model_version_tag(NAME, champions[0], tag)
+    try:
+        made = project.forecast()
+        now = registry.required(uri, NAME, "champion")
+        assert shelf.failing(project.settings, project.config().dataset, now, project.data) is None
+    finally:
+        registry.tag(uri, NAME, champions[0], {tag: before.tags[tag]})
+    assert (made.role, made.served_by.version, made.reasons) == ("champion", champions[0], ())
 
 
 def rejected(project: Project, folder: Path) -> None:

@@ -30,6 +30,7 @@ from daycast.steps.shelf import kept
 
 PREVIOUS, BEST_BASELINE, NAIVE = "previous_champion", "baseline", "seasonal_naive"  # ranks after the champion, in order
 NO_VERSION = "none"  # version and run of what is in no registry
+UNKNOWN = "unknown"  # configuration of a version whose tag somebody took away, which is no reason not to forecast
 Load = Callable[[], registry.Loaded]
 
 
@@ -130,7 +131,7 @@ def _ranks(settings: Settings, dataset: str, reasons: list[str]) -> Iterator[tup
     if champion is None:
         reasons.append("champion: there is none")
     else:
-        yield CHAMPION, champion, lambda: _champion(settings, dataset, champion, reasons)
+        yield CHAMPION, champion, lambda: _champion(settings, dataset, found[champion], reasons)
         tried.add(champion)
     former = [n for n in history.former(lines, champion) if n in found]
     for role, number in [(PREVIOUS, n) for n in former] + [(BEST_BASELINE, n) for n in _baselines(found)[:1]]:
@@ -145,13 +146,13 @@ def _baselines(found: dict[str, registry.Version]) -> list[str]:
     return sorted(own, key=lambda n: (found[n].tags.get(DATA_UNTIL, ""), int(n)), reverse=True)
 
 
-def _champion(settings: Settings, dataset: str, number: str, reasons: list[str]) -> registry.Loaded:
+def _champion(settings: Settings, dataset: str, version: registry.Version, reasons: list[str]) -> registry.Loaded:
     """The champion, from the copy kept here if its files can't be had."""
     try:
-        return registry.load(settings.tracking_uri, registry.model_name(dataset), number)
+        return registry.load(settings.tracking_uri, version.name, version.number)
     except (ToolError, OSError) as error:
-        reasons.append(f"champion, version {number}: {_told(error)}")
-        loaded = kept(settings, dataset, number)
+        reasons.append(f"champion, version {version.number}: {_told(error)}")
+        loaded = kept(settings, dataset, version)
         reasons[-1] += "; the copy of its files that is kept here serves"
         return loaded
 
@@ -163,7 +164,7 @@ def _forecast(settings: Settings, asked: Asked, role: str, loaded: registry.Load
     steps = asked.steps(int(tags["daycast.horizon"]), known)
     rows = core.check(serving.from_table(served, known, steps), len(known.panel.ids) * steps, asked.dataset.floor)
     by = VersionRef(name=loaded.version.name, version=loaded.version.number, model=tags["daycast.model"])
-    own = (tags["daycast.run_id"], tags["daycast.config_hash"])
+    own = (tags["daycast.run_id"], tags.get("daycast.config_hash", UNKNOWN))
     return Made(rows, known.panel, by, role, *own, loaded=loaded if role == CHAMPION else None)
 
 

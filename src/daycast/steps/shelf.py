@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from daycast.adapters import registry
@@ -21,17 +22,18 @@ def shelf(settings: Settings, dataset: str) -> Path:
     return settings.state / "champion" / dataset
 
 
-def kept(settings: Settings, dataset: str, number: str | None) -> registry.Loaded:
-    """The copy of a version, or of whichever there is.
+def kept(settings: Settings, dataset: str, version: registry.Version | None) -> registry.Loaded:
+    """The copy of a version, or of whichever there is; not of one with that number in another registry.
 
     Raises:
         PromotionError: there is none, or it is of a version that was rolled back.
         ModelError: it can't be loaded.
     """
     loaded = registry.copied(shelf(settings, dataset))
-    if loaded is None or number not in (None, loaded.version.number):
+    of = loaded and (loaded.version.number, loaded.version.run_id)
+    if loaded is None or (version is not None and of != (version.number, version.run_id)):
         raise PromotionError(
-            f"a copy of {'the champion' if number is None else f'version {number}'} on this machine",
+            f"a copy of {'the champion' if version is None else f'version {version.number}'} on this machine",
             "none is kept",
             "bring MLflow back",
         )
@@ -49,13 +51,9 @@ def of_champion(settings: Settings, dataset: str, version: registry.Version) -> 
     try:
         return registry.load(settings.tracking_uri, version.name, version.number)
     except (MissingError, OSError):
-        try:
-            loaded = kept(settings, dataset, version.number)
-        except (DaycastError, OSError):
-            loaded = None
-        if loaded is None or loaded.version.run_id != version.run_id:  # numbers start anew in another registry
-            raise
-        return loaded
+        with suppress(DaycastError, OSError):
+            return kept(settings, dataset, version)
+        raise
 
 
 def require_forecast(
