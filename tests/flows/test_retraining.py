@@ -191,6 +191,8 @@ def test_nothing_goes_back_by_itself_to_a_version_that_forecasts_less_far(
     try:
         action = retrain.taken_back(project.settings, project.config(), project.data.until(TODAY))
         told = rollback.warning(project.settings, "tiny", now, other)
+        down = replace(project.settings, tracking_uri=f"sqlite:///{project.settings.state}/no folder/mlflow.db")
+        assert rollback.warning(down, "tiny", now, other) is None
         assert rollback.rollback(project.settings, dataset, other, "to see", dry_run=True) == (now, other)
     finally:
         registry.tag(uri, NAME, other, {champion.HORIZON: "7"})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from daycast.adapters import registry
 from daycast.config import Dataset
 from daycast.core import history
-from daycast.errors import PromotionError
+from daycast.errors import PromotionError, ToolError
 from daycast.settings import Settings
 from daycast.steps.champion import CHAMPION, RUN, Why, horizon, move, present, settle, unfinished, whole
 from daycast.steps.reference import DataRef
@@ -21,15 +23,11 @@ def shorter(before: registry.Version, after: registry.Version) -> str | None:
 
 
 def warning(settings: Settings, dataset: str, before: str | None, after: str) -> str | None:
-    """What people should know of going from one version to another; ``None`` without anything.
-
-    Raises:
-        ToolError: MLflow does not answer.
-    """
-    name = registry.model_name(dataset)
-    found = [registry.find(settings.tracking_uri, name, number) for number in (before, after) if number is not None]
-    both = [version for version in found if version is not None]
-    told = shorter(*both) if len(both) == 2 else None
+    """What people should know of going from one version to another; ``None`` without anything."""
+    name, told = registry.model_name(dataset), None
+    with suppress(ToolError):  # it has gone there: to fail now would make people do it again, and go further
+        then, now = (number and registry.find(settings.tracking_uri, name, number) for number in (before, after))
+        told = then and now and shorter(then, now)
     return told and f"{told}: the days after those are not forecast any more"
 
 
