@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import os
-import signal
-import sqlite3
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -303,19 +298,3 @@ def test_artifacts_lie_in_the_embedded_folder_and_nothing_in_the_working_directo
 
 def test_only_a_server_has_links(store: Tracking, run: str) -> None:
     assert tracking.link(store, run) is None
-
-
-def test_an_embedded_database_is_there_whole_or_not_at_all_whenever_its_maker_is_killed(tmp_path: Path) -> None:
-    made = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
-    given = made, "demo", "k", "a", {}, {}
-    maker = multiprocessing.get_context("spawn").Process(target=tracking.open_run, args=given)
-    maker.start()
-    until = time.monotonic() + 60
-    while not (tmp_path / "mlflow.db").is_file() and time.monotonic() < until:
-        time.sleep(0.001)
-    os.kill(maker.pid or 0, signal.SIGKILL)
-    maker.join()
-    with sqlite3.connect(tmp_path / "mlflow.db") as there:
-        assert there.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
-    there.close()
-    assert tracking.known(made, tracking.open_run(*given))

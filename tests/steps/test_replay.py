@@ -6,8 +6,10 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, pairwise
@@ -133,7 +135,7 @@ def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
         data = version(project, told.assign(y=told["y"].mask(later, pd.Series(noise, told.index[later]))))
         folder = replay.place(project.settings, config, data, FIRST)
         given = project.settings, config, data, FIRST, SEEN
-        kill((*given, 2), lambda: (folder / "mlflow.db").is_file())  # in its first training, by processes of its own
+        kill((*given, 2), lambda: training(folder / "mlflow.db"))  # the first one, by processes of its own
         own = replay.isolated(project.settings, folder)
         for point, n_lines in (("alias", 0), ("line", 1)):  # gone on with after the first, it comes to the second
             assert died(dying_in_a_rollback, point, given)
@@ -143,6 +145,14 @@ def killed(trained: tuple[Project, object], config: Config) -> Iterator[Lived]:
             assert back is not None
             assert back.number != days[-1].standing.champion  # a rollback that the diary has not heard of
         yield lived(project, config, data, SEEN)
+
+
+def training(file: Path) -> bool:
+    """Whether a run has begun."""
+    if not file.is_file():
+        return False
+    with closing(sqlite3.connect(file)) as there:
+        return there.execute("SELECT count(*) FROM runs").fetchone() != (0,)
 
 
 def kill(given: tuple[object, ...], when: Callable[[], bool]) -> None:

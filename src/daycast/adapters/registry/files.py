@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from daycast.adapters.registry.client import connected
+from daycast.adapters.mlflow_client import connected
 from daycast.adapters.registry.package import STORED
 from daycast.errors import MissingError, ToolError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daycast.adapters.registry.client import connected
+from daycast.adapters.mlflow_client import connected
 from daycast.adapters.registry.files import fetch
 from daycast.adapters.registry.package import Candidate, prove, read, write
 from daycast.errors import PromotionError

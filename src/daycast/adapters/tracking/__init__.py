@@ -4,7 +4,7 @@ Only ``MlflowClient`` is used, never MLflow's active run, experiment or URI, so 
 other. Every write may be repeated: a run is found again by its key, and what it holds already is not logged twice.
 """
 
-from daycast.adapters.tracking.client import KEY, NOTE, Tracking
+from daycast.adapters.tracking.experiments import KEY, NOTE, Tracking
 from daycast.adapters.tracking.lookup import Run, children, find, finished, known, latest, link, points, text
 from daycast.adapters.tracking.results import Results, Trial
 from daycast.adapters.tracking.runs import child, close_run, describe, open_run, put, record, tag, trials, use_data

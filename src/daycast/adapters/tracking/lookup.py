@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from daycast.adapters.tracking.client import KIND, PARENT, Tracking, connected, name_of, search
+from daycast.adapters.mlflow_client import connected
+from daycast.adapters.tracking.experiments import KIND, PARENT, Tracking, name_of, search
 from daycast.errors import MissingError, ToolError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Run:
 
 def find(tracking: Tracking, run_id: str) -> Run:
     """One run by its id. Raises ``ToolError`` if there is none."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         return _read(client.get_run(run_id))
 
 
@@ -49,7 +50,7 @@ def known(tracking: Tracking, run_id: str) -> Run | None:
     """One run by its id, or ``None`` if there is none."""
     from mlflow.exceptions import MlflowException
 
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         try:
             return _read(client.get_run(run_id))
         except MlflowException as error:
@@ -60,7 +61,7 @@ def known(tracking: Tracking, run_id: str) -> Run | None:
 
 def latest(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> Run | None:
     """The newest finished pipeline run of a dataset that has these tags, or ``None``."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         experiment = client.get_experiment_by_name(name_of(dataset))
         if experiment is None:
             return None
@@ -70,7 +71,7 @@ def latest(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> Run | N
 
 def finished(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> list[Run]:
     """All finished pipeline runs of a dataset that have these tags, oldest first."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         experiment = client.get_experiment_by_name(name_of(dataset))
         if experiment is None:
             return []
@@ -79,7 +80,7 @@ def finished(tracking: Tracking, dataset: str, tags: Mapping[str, str]) -> list[
 
 def children(tracking: Tracking, run_id: str, kind: Literal["model", "trial"] = "model") -> list[Run]:
     """The runs inside a run, oldest first."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         at = client.get_run(run_id).info.experiment_id
         return [_read(r) for r in search(client, at, {PARENT: run_id, KIND: kind})]
 
@@ -90,7 +91,7 @@ def points(tracking: Tracking, run: Run) -> dict[tuple[str, int], tuple[float, .
     The last value of a metric, which MLflow keeps a second time and shows, is among those of its last step.
     """
     found: dict[tuple[str, int], list[float]] = {}
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         for name, last in run.metrics.items():
             history = client.get_metric_history(run.run_id, name)  # a request each: MLflow has no other for clients
             for point in history:
@@ -108,7 +109,7 @@ def text(tracking: Tracking, run_id: str, path: str) -> str:
     """
     from mlflow.artifacts import download_artifacts
 
-    with connected(tracking) as client, tempfile.TemporaryDirectory() as folder:
+    with connected(tracking.uri) as client, tempfile.TemporaryDirectory() as folder:
         at = f"{client.get_run(run_id).info.artifact_uri.rstrip('/')}/{path}"
         try:  # not by the client's own way, which calls any fault a wrong path
             file = download_artifacts(at, dst_path=folder, tracking_uri=tracking.uri)
@@ -138,7 +139,7 @@ def link(tracking: Tracking, run_id: str) -> str | None:
     """Address of a run in the server's UI, or ``None`` where no server is configured."""
     if not tracking.uri.startswith("http"):
         return None
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         return f"{tracking.uri.rstrip('/')}/#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}"
 
 

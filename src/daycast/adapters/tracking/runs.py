@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from daycast.adapters.tracking.client import (
+from daycast.adapters.mlflow_client import connected
+from daycast.adapters.tracking.experiments import (
     KEY,
     KIND,
     NOTE,
@@ -19,7 +20,6 @@ from daycast.adapters.tracking.client import (
     RECORDED,
     TRIAL,
     Tracking,
-    connected,
     experiment,
     search,
 )
@@ -44,7 +44,7 @@ def open_run(
 
     Its tag ``daycast.run_id`` is its own id; ``values`` are parameters, of which a run keeps the first it was given.
     """
-    with connected(tracking) as client, _FIND_OR_CREATE:
+    with connected(tracking.uri) as client, _FIND_OR_CREATE:
         at = experiment(client, tracking, dataset)
         return _opened(client, at, {KEY: key, KIND: "run"}, (name, tags, values))
 
@@ -53,21 +53,21 @@ def child(
     tracking: Tracking, parent: str, key: str, name: str, tags: Mapping[str, str], values: Mapping[str, Any]
 ) -> str:
     """Id of the run with this key inside ``parent``, of one model: taken up, or made. A recorded one stays ended."""
-    with connected(tracking) as client, _FIND_OR_CREATE:
+    with connected(tracking.uri) as client, _FIND_OR_CREATE:
         at = client.get_run(parent).info.experiment_id
         return _opened(client, at, {KEY: key, KIND: "model", PARENT: parent}, (name, tags, values))
 
 
 def close_run(tracking: Tracking, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
     """End a run; one that ended so before keeps its end time."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         if client.get_run(run_id).info.status != status:
             client.set_terminated(run_id, status)
 
 
 def record(tracking: Tracking, run_id: str, results: Results) -> bool:
     """Log all that a run found, in as few requests as MLflow takes. False, and nothing is done, if it is recorded."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         from mlflow.entities import RunTag
 
         run = client.get_run(run_id)
@@ -92,7 +92,7 @@ def put(
     tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
     """Write artifacts and tables of a run (see ``Results``), over those of the same name, recorded or not."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         _put(client, run_id, artifacts, tables or {})
 
 
@@ -109,7 +109,7 @@ def trials(tracking: Tracking, run_id: str, found: Sequence[Trial], metric: str,
         How many were made.
     """
     ranked = sorted(found, key=lambda t: (t.value is None, t.value or 0.0, t.number))[:most]
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         model = client.get_run(run_id)
         at = model.info.experiment_id
         inherited = {n: v for n, v in model.data.tags.items() if n.startswith(INHERITED) and n not in OWN}
@@ -155,14 +155,14 @@ def use_data(tracking: Tracking, run_ids: Sequence[str], dataset: str, data_vers
         schema=json.dumps({"mlflow_colspec": columns.to_dict()}),
         profile=json.dumps({"num_rows": rows, "num_elements": rows * len(names)}),
     )
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         for run_id in run_ids:
             client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
 
 def tag(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags of a run."""
-    with connected(tracking) as client:
+    with connected(tracking.uri) as client:
         for name, value in tags.items():
             client.set_tag(run_id, name, value)
 

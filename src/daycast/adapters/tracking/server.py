@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 
-from daycast.adapters.tracking.client import Tracking
+from daycast.adapters.mlflow_client import begin
+from daycast.adapters.tracking.experiments import Tracking
 from daycast.errors import ToolError
 
 # Its job processes (for evaluation by language models) are seven more that nobody needs here.
@@ -15,7 +16,11 @@ SERVER_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def server_command(tracking: Tracking, port: int) -> list[str]:
-    """Command of a lean server on ``127.0.0.1:port``, over the embedded database and its folder of artifacts."""
+    """Command of a lean server on ``127.0.0.1:port``, over the embedded database and its folder of artifacts.
+
+    The database is there when this returns: a server that was killed while it made one would never start again.
+    """
+    begin(tracking.uri)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking.uri, "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     # Artifacts are files of this machine either way, so what was made with the server is read without it, and back.

@@ -1,16 +1,13 @@
-"""The way to MLflow: a client, its errors in our words, experiments, searches."""
+"""Where runs are kept in MLflow: experiments, searches."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from daycast.errors import MissingError, ToolError
+from daycast.errors import ToolError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,56 +32,6 @@ class Tracking:
 
     uri: str
     artifacts: Path | None = None
-
-
-@contextmanager
-def connected(tracking: Tracking) -> Iterator[MlflowClient]:
-    """A client of this URI alone.
-
-    Raises:
-        MissingError: MLflow does not have what it was asked for.
-        ToolError: MLflow or its database refuses.
-    """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        _begun(tracking.uri)
-        yield MlflowClient(tracking.uri, tracking.uri)
-    except (MlflowException, SQLAlchemyError) as error:
-        said = str(error).strip().splitlines()[0]
-        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise MissingError(
-                f"MLflow at {tracking.uri} to have what it was asked for",
-                said,
-                "check the name or id, and that MLFLOW_TRACKING_URI names the server that has it",
-            ) from error
-        raise ToolError(
-            f"MLflow at {tracking.uri} to do what it was asked",
-            said,
-            "check the name or id, MLFLOW_TRACKING_URI, and that the server or database there is up",
-        ) from error
-
-
-def _begun(uri: str) -> None:
-    """Make an embedded database that is not there yet elsewhere, and put it in its place whole.
-
-    MLflow makes its tables in dozens of steps, each for good, and never opens one that a kill cut off between them.
-    """
-    from mlflow import MlflowClient
-    from sqlalchemy import make_url
-
-    file = Path((make_url(uri).database or "") if uri.startswith("sqlite:") else "")
-    if not file.name or file.exists() or not file.parent.is_dir():
-        return
-    part = file.with_name(f".{file.name}-{uuid4().hex}")
-    try:
-        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another process was faster
-            os.link(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def name_of(dataset: str) -> str:
